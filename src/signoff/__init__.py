@@ -1,0 +1,1 @@
+"""signoff: an MCP server that stops every risky call until a person has signed it off."""

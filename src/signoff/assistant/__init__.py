@@ -1,0 +1,1 @@
+"""The assistant's edge: MCP in, calls out."""

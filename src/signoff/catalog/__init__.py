@@ -1,0 +1,1 @@
+"""The catalogue: YAML and specs to frozen tools."""

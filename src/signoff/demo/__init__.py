@@ -1,0 +1,1 @@
+"""The sample bank and the scripted first call."""

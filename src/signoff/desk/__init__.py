@@ -1,0 +1,1 @@
+"""One owner per data directory: lock, admin socket, stdio relay."""

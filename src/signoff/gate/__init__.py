@@ -1,0 +1,1 @@
+"""The gate: from a call to its outcome."""

@@ -1,0 +1,1 @@
+"""How an approver hears of a request."""

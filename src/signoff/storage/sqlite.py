@@ -1,0 +1,321 @@
+"""SQLite: one writer with group commit, readers apart.
+
+Owns the connections, the batching of writes and the store's clock. A write is a plain function of
+a `Tx`; it is answered after the COMMIT that holds it. Knows no table but `meta`, `audit` and
+`outbox`; what a statement means stands in the module of its domain.
+
+One process owns the file and only this writer writes and checkpoints it: SQLite before 3.51.3
+can corrupt a WAL that two connections reset.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import aiosqlite
+
+from signoff.audit import GENESIS, AuditEvent, AuditRow, link
+from signoff.canonical import Json
+from signoff.storage.changes import Feed
+from signoff.storage.migrate import migrate
+
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+Params = Mapping[str, object]
+Row = sqlite3.Row
+
+_BATCH: Final = 256
+_QUEUE: Final = 20_000
+_READERS: Final = 4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # an answered decision survives a power cut
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+    "PRAGMA mmap_size=0",
+    "PRAGMA journal_size_limit=67108864",
+)
+
+LAST_AUDIT = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
+ADD_AUDIT = "INSERT INTO audit (seq, body, prev, hash) VALUES (:seq, :body, :prev, :hash)"
+ADD_OUTBOX = """
+INSERT INTO outbox (kind, subject, payload, due_at, attempts)
+VALUES (:kind, :subject, :payload, :due_at, 0)
+"""
+LOAD_CLOCK = "SELECT value FROM meta WHERE key = 'clock'"
+KEEP_CLOCK = """
+INSERT INTO meta (key, value) VALUES ('clock', :value)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+
+
+class StorageError(Exception):
+    """The store cannot take a write now. The message says why and is safe to log."""
+
+
+class StorageBusyError(StorageError):
+    """Too many writes are queued; answer 503 with Retry-After."""
+
+
+def to_us(moment: datetime) -> int:
+    """Return `moment` as microseconds since 1970 UTC, the form of every time column."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the aware UTC time of a time column."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, aware UTC."""
+    return datetime.now(UTC)
+
+
+class Tx:
+    """One job's view of the open transaction: statements, the audit chain and what changed."""
+
+    __slots__ = ("_audit", "_connection", "changes", "now")
+
+    def __init__(self, connection: sqlite3.Connection, audit: "_Chain", now: datetime) -> None:
+        self._connection = connection
+        self._audit = audit
+        self.now = now
+        """The store's clock: never steps back, also over a restart."""
+        self.changes: list[tuple[str, str]] = []
+
+    @property
+    def now_us(self) -> int:
+        """`now` in the form of time columns."""
+        return to_us(self.now)
+
+    def execute(self, sql: str, params: Params | None = None) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._connection.execute(sql, dict(params or {})).rowcount
+
+    def one(self, sql: str, params: Params | None = None) -> Row | None:
+        """Return the first row, or None. Also for `... RETURNING`: None means the guard held."""
+        rows = self._connection.execute(sql, dict(params or {})).fetchall()
+        return rows[0] if rows else None
+
+    def all(self, sql: str, params: Params | None = None) -> list[Row]:
+        """Return every row."""
+        return self._connection.execute(sql, dict(params or {})).fetchall()
+
+    def audit(self, event: AuditEvent) -> None:
+        """Extend the audit chain in this transaction: no row, no change."""
+        row = self._audit.extend(event, at=self.now)
+        self.execute(
+            ADD_AUDIT, {"seq": row.seq, "body": row.body, "prev": row.prev, "hash": row.hash}
+        )
+
+    def changed(self, kind: str, id: str) -> None:  # noqa: A002 — the feed's word
+        """Tell watchers of `(kind, id)`, once this transaction is durable."""
+        self.changes.append((kind, id))
+
+    def enqueue(self, kind: str, subject: str, payload: Mapping[str, Json]) -> None:
+        """Put a message into the outbox; it leaves after the COMMIT. Holds no secret."""
+        self.execute(
+            ADD_OUTBOX,
+            {
+                "kind": kind,
+                "subject": subject,
+                "payload": json.dumps(payload, separators=(",", ":")),
+                "due_at": self.now_us,
+            },
+        )
+        self.changed("outbox", kind)
+
+
+class _Chain:
+    """The head of the audit chain inside one batch."""
+
+    __slots__ = ("hash", "seq")
+
+    def __init__(self, seq: int, head: bytes) -> None:
+        self.seq, self.hash = seq, head
+
+    def extend(self, event: AuditEvent, *, at: datetime) -> AuditRow:
+        row = link(event, seq=self.seq + 1, at=at, prev=self.hash)
+        self.seq, self.hash = row.seq, row.hash
+        return row
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    work: Callable[[Tx], T]
+    done: "asyncio.Future[T]"
+
+
+class Database:
+    """The one SQLite file of a data directory."""
+
+    def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
+        self.path = path
+        self.changes = Feed()
+        self._clock = clock
+        self._high = _EPOCH
+        self._queue: deque[_Job[Any]] = deque()
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._fatal: StorageError | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator["Database", None]:
+        """Migrate, open the connections and write until the block ends.
+
+        Raises:
+            StorageError: the file cannot be opened, or is of a newer signoff.
+        """
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(migrate, self.path)
+        self._connection = await loop.run_in_executor(self._thread, self._open_writer)
+        readers = [await self._open_reader() for _ in range(_READERS)]
+        for reader in readers:
+            self._readers.put_nowait(reader)
+        self._stopping = False
+        writer = asyncio.create_task(self._write_batches(), name="sqlite-writer")
+        try:
+            yield self
+        finally:
+            self._stopping = True
+            self._wake.set()
+            await writer
+            for reader in readers:
+                await reader.close()
+            await loop.run_in_executor(self._thread, self._connection.close)
+            self._thread.shutdown()
+
+    def now(self) -> datetime:
+        """Return the store's time: the wall clock, but never earlier than any committed time."""
+        return max(self._clock(), self._high)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction and return its result once it is durable.
+
+        What `work` raises comes back here, and its statements are undone. A caller that is
+        cancelled while it waits does not undo the write.
+
+        Raises:
+            StorageBusyError: the queue is full.
+            StorageError: the batch could not be committed; nothing of it happened.
+        """
+        if self._fatal is not None:
+            raise self._fatal
+        if len(self._queue) >= _QUEUE:
+            raise StorageBusyError("too many writes are waiting")
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._queue.append(job)
+        self._wake.set()
+        return await job.done
+
+    async def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:
+        """Return the first row of a committed state, or None."""
+        rows = await self.fetch_all(sql, params)
+        return rows[0] if rows else None
+
+    async def fetch_all(self, sql: str, params: Params | None = None) -> Sequence[Row]:
+        """Return every row of a committed state."""
+        reader = await self._readers.get()
+        try:
+            return list(await reader.execute_fetchall(sql, dict(params or {})))
+        finally:
+            self._readers.put_nowait(reader)
+
+    def _open_writer(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        row = connection.execute(LOAD_CLOCK).fetchone()
+        if row is not None:
+            self._high = from_us(int(row["value"]))
+        return connection
+
+    async def _open_reader(self) -> aiosqlite.Connection:
+        reader = await aiosqlite.connect(self.path, isolation_level=None)
+        reader.row_factory = sqlite3.Row
+        for pragma in (
+            "PRAGMA query_only=ON",
+            "PRAGMA busy_timeout=5000",
+            "PRAGMA trusted_schema=OFF",
+            "PRAGMA wal_autocheckpoint=0",
+        ):
+            await reader.execute(pragma)
+        return reader
+
+    async def _write_batches(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                jobs = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+                outcomes, changes = await loop.run_in_executor(self._thread, self._commit, jobs)
+                for job, (result, error) in zip(jobs, outcomes, strict=True):
+                    if job.done.cancelled():
+                        continue
+                    if error is None:
+                        job.done.set_result(result)
+                    else:
+                        job.done.set_exception(error)
+                self.changes.publish(changes)
+            if self._stopping:
+                return
+
+    def _commit(
+        self, jobs: Sequence[_Job[Any]]
+    ) -> tuple[list[tuple[Any, BaseException | None]], list[tuple[str, str]]]:
+        """Run a batch in one transaction; a job that raises loses only its own savepoint."""
+        connection = self._connection
+        outcomes: list[tuple[Any, BaseException | None]] = []
+        changes: list[tuple[str, str]] = []
+        now = self.now()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            last = connection.execute(LAST_AUDIT).fetchone()
+            chain = _Chain(last["seq"], last["hash"]) if last else _Chain(0, GENESIS)
+            for job in jobs:
+                before = (chain.seq, chain.hash)
+                tx = Tx(connection, chain, now)
+                connection.execute("SAVEPOINT job")
+                try:
+                    outcomes.append((job.work(tx), None))
+                except Exception as error:  # noqa: BLE001 — handed to the job's caller
+                    connection.execute("ROLLBACK TO job")
+                    chain.seq, chain.hash = before
+                    outcomes.append((None, error))
+                else:
+                    changes += tx.changes
+                connection.execute("RELEASE job")
+            connection.execute(KEEP_CLOCK, {"value": to_us(now)})
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            logging.getLogger(__name__).exception("a batch of %d writes was lost", len(jobs))
+            failure = StorageError(f"the store did not commit: {error}")
+            if "I/O error" in str(error):
+                # After a failed flush the kernel may have dropped the pages: only a restart knows.
+                self._fatal = failure
+            return [(None, failure)] * len(jobs), []
+        self._high = now
+        return outcomes, changes

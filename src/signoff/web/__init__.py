@@ -1,0 +1,1 @@
+"""The approver's edge: everything that needs an approver's session."""

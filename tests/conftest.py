@@ -1,0 +1,39 @@
+"""Fixtures every test may use: a real database on a real file, and a clock that tests turn."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from signoff.sealed import Sealer
+from signoff.storage.sqlite import Database
+
+
+class TurnedClock:
+    """A wall clock that moves only when a test says so."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+def sealer() -> Sealer:
+    return Sealer(b"k" * 32)
+
+
+@pytest.fixture
+async def database(tmp_path: Path, clock: TurnedClock) -> AsyncGenerator[Database, None]:
+    async with Database(tmp_path / "signoff.db", clock=clock).running() as running:
+        yield running
