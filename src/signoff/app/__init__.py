@@ -1,0 +1,1 @@
+"""The composition root: settings to every concrete object."""

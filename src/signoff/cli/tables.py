@@ -1,0 +1,50 @@
+"""Plain tables and one-document JSON for stdout.
+
+Pure text: knows no command. Control characters in a cell are made visible, never sent to a
+terminal.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from signoff.canonical import Json
+
+_HIDDEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """Return `text` with control and hidden characters as `\\uXXXX`."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return aligned columns under upper-case heads; a last line says when there are no rows."""
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
+    heads = [column.upper() for column in columns]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    lines = [heads, *cells]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def document(value: Json | Mapping[str, Json] | Sequence[Mapping[str, Json]]) -> str:
+    """Return one indented JSON document."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def out(text: str) -> None:
+    """Print a result."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print a remark to stderr."""
+    sys.stderr.write(text + "\n")
