@@ -19,7 +19,7 @@ _HIDDEN: Final = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return `text` with control and hidden characters as `\\uXXXX`."""
+    r"""Return `text` with control and hidden characters as `\uXXXX`."""
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
