@@ -1,4 +1,4 @@
-"""Node and npm for tests that drive real programs of that world; both come from a wheel of the lock.
+"""Node and npm for tests that drive real programs of that world; both come from a locked wheel.
 
 Packages are installed once per machine into a cache below the temporary directory, by name and
 version; a half-finished install is never reused.

@@ -97,9 +97,7 @@ def show_call(call_id: str, data_dir: Path, config: Path, *, json_: bool) -> Non
 @config_option
 def deny_call(call_id: str, reason: str | None, data_dir: Path, config: Path) -> None:
     """Deny an open call. Nothing is sent."""
-    members = cast(
-        "Members", _ask(data_dir, config, "calls.deny", call_id=call_id, reason=reason)
-    )
+    members = cast("Members", _ask(data_dir, config, "calls.deny", call_id=call_id, reason=reason))
     out(f"{members['id']}: {members['state']}")
 
 
@@ -141,7 +139,9 @@ def list_clients(data_dir: Path, config: Path, *, json_: bool) -> None:
     """List machine clients, the newest first."""
     columns = ("client_id", "name", "role", "scopes", "disabled", "expires_at", "last_used_at")
     result = _ask(data_dir, config, "clients.list")
-    _listed(result, columns, json_=json_, empty="No machine clients yet: signoff clients create NAME")
+    _listed(
+        result, columns, json_=json_, empty="No machine clients yet: signoff clients create NAME"
+    )
 
 
 @clients.command("show")
