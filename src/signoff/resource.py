@@ -1,0 +1,368 @@
+"""What an upstream uses to check a token of ours, and to take it once.
+
+    verifier = ResourceVerifier(
+        issuer="https://signoff.example", audience="https://bank.example/api",
+        keys=RemoteKeys("https://signoff.example/oauth2/jwks"),
+        clients={"signoff-gate"}, single_use=SqliteSingleUse(Path("spent.db")),
+    )
+    token = await verifier.verify(
+        request.headers.get("authorization"),
+        details=lambda wanted: wanted["tool"] == "transfer_funds" and wanted["arguments"] == body,
+    )
+
+Owns the order of the checks, the answer to a bad token (RFC 6750 §3) and the record of spent
+tokens. Stands alone: an upstream needs this file and `tokens/`, no store and no route of ours.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, cast
+
+import httpx2
+
+from signoff.canonical import Json
+from signoff.tokens.keys import KeySet, KeySource, KeysUnavailableError, TokenError
+from signoff.tokens.verify import VerifiedClaims, key_id, verify_access_token
+
+ResourceErrorCode = Literal[
+    "missing_token",
+    "invalid_token",
+    "insufficient_scope",
+    "insufficient_authorization_details",
+    "temporarily_unavailable",
+]
+DetailsCheck = Callable[[Mapping[str, Json]], bool]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SCOPE_KEY: Final = "signoff.token"
+"""Where `RequireToken` leaves the `Verified` in the ASGI scope."""
+
+_REFETCH_S: Final = 60.0
+_FRESH_S: Final = 600.0
+_FETCH_TIMEOUT_S: Final = 5.0
+_MAX_JWKS_BYTES: Final = 131_072
+_STATUS: Final[Mapping[ResourceErrorCode, int]] = {
+    "missing_token": 401,
+    "invalid_token": 401,
+    "insufficient_scope": 403,
+    "insufficient_authorization_details": 403,
+    "temporarily_unavailable": 503,
+}
+
+
+class ResourceError(Exception):
+    """The request may not pass. `detail` is for the log; the answer names only the code."""
+
+    def __init__(self, code: ResourceErrorCode, *, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail, self.status = code, detail, _STATUS[code]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response headers that belong to the error (RFC 6750 §3)."""
+        if self.code == "temporarily_unavailable":
+            return {"cache-control": "no-store", "retry-after": "5"}
+        # RFC 6750 §3.1: a request without credentials is told no error code.
+        problem = "" if self.code == "missing_token" else f' error="{self.code}"'
+        return {"cache-control": "no-store", "www-authenticate": f"Bearer{problem}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A token that holds for this resource. `details` are its `authorization_details`."""
+
+    claims: VerifiedClaims
+    sub: str
+    client_id: str
+    jti: str
+    scopes: frozenset[str]
+    details: tuple[Mapping[str, Json], ...]
+    expires_at: datetime
+
+
+class SingleUse(Protocol):
+    """The record of tokens already used.
+
+    A crash before `spend` answers may leave the token spent and the work undone, never the work
+    done twice. To have both or neither, implement it inside the transaction that does the work.
+    """
+
+    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
+        """Return True for the first caller with this token, False for every other."""
+        ...
+
+
+class SqliteSingleUse:
+    """Spent tokens in a SQLite file of their own; survives a restart, shared by processes."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._clock = path, clock
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS spent (issuer TEXT NOT NULL, jti TEXT NOT NULL,"
+                " expires_at REAL NOT NULL, PRIMARY KEY (issuer, jti)) STRICT, WITHOUT ROWID"
+            )
+
+    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
+        """Record the token durably; False when it is there already."""
+        return await asyncio.to_thread(self._spend, issuer, jti, expires_at.timestamp())
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def _spend(self, issuer: str, jti: str, expires_at: float) -> bool:
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            # Kept an hour past expiry: a verifier's clock may be behind this one.
+            connection.execute("DELETE FROM spent WHERE expires_at < ?", (self._clock() - 3600,))
+            added = connection.execute(
+                "INSERT OR IGNORE INTO spent VALUES (?, ?, ?)", (issuer, jti, expires_at)
+            ).rowcount
+            connection.execute("COMMIT")
+        return added == 1
+
+
+class MemorySingleUse:
+    """Spent tokens in memory, bounded; for one process that may forget at a restart."""
+
+    def __init__(self, *, limit: int = 100_000, clock: Callable[[], float] = time.time) -> None:
+        self._limit, self._clock = limit, clock
+        self._spent: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+
+    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
+        """Record the token. When the record is full of live tokens, refuse: never forget one."""
+        with self._lock:
+            if len(self._spent) >= self._limit:
+                horizon = self._clock() - 3600
+                self._spent = {key: at for key, at in self._spent.items() if at >= horizon}
+            if (issuer, jti) in self._spent or len(self._spent) >= self._limit:
+                return False
+            self._spent[issuer, jti] = expires_at.timestamp()
+            return True
+
+
+class RemoteKeys:
+    """A JWKS fetched over HTTP and kept. Implements `tokens.keys.KeySource`.
+
+    Fetched again every ten minutes, or for an unknown `kid`, at most once a minute, whatever
+    strangers send. A failed fetch keeps the keys there are.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._transport, self._monotonic = url, transport, monotonic
+        self._keys: KeySet | None = None
+        self._tried_at = float("-inf")
+        self._fetched_at = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def keys_for(self, kid: str | None) -> KeySet:
+        """Return the keys, fetched again when that is due."""
+        now, known = self._monotonic(), self._keys
+        missing = known is None or (kid is not None and kid not in known)
+        stale = missing or now - self._fetched_at >= _FRESH_S
+        if self._fetching is not None or (stale and now - self._tried_at >= _REFETCH_S):
+            await self._fetch_once(now)
+        if self._keys is None:
+            raise KeysUnavailableError(f"no keys from {self._url}")
+        return self._keys
+
+    async def _fetch_once(self, now: float) -> None:
+        """Share one fetch among all who wait; a waiter that is cancelled leaves it running."""
+        if self._fetching is None:
+            self._tried_at = now
+            self._fetching = asyncio.create_task(self._fetch(), name="jwks")
+            self._fetching.add_done_callback(self._fetch_ended)
+        await asyncio.shield(self._fetching)
+
+    def _fetch_ended(self, _: asyncio.Task[None]) -> None:
+        self._fetching = None
+        if self._keys is None:
+            # An issuer that starts after us must not be away for a whole minute.
+            self._tried_at = self._monotonic() - _REFETCH_S + 1
+
+    async def _fetch(self) -> None:
+        try:
+            document = await self._download()
+            if document is not None:
+                self._keys, self._fetched_at = KeySet.parse(document), self._monotonic()
+        except (httpx2.HTTPError, TimeoutError, TokenError) as error:
+            logging.getLogger(__name__).warning("the keys at %s: %s", self._url, error)
+
+    async def _download(self) -> bytes | None:
+        async with (
+            asyncio.timeout(_FETCH_TIMEOUT_S),
+            httpx2.AsyncClient(
+                transport=self._transport, follow_redirects=False, trust_env=False
+            ) as client,
+            client.stream("GET", self._url) as response,
+        ):
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _MAX_JWKS_BYTES:
+                    return None
+            return body if response.status_code == 200 else None  # noqa: PLR2004 — HTTP OK
+
+
+class ResourceVerifier:
+    """Checks bearer tokens for one resource. `clients` names who may present them, if given."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        keys: KeySource,
+        clients: Collection[str] | None = None,
+        scope: str | None = None,
+        single_use: SingleUse | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._issuer, self._audience, self._keys = issuer, audience, keys
+        self._clients = None if clients is None else frozenset(clients)
+        self._scopes = frozenset((scope or "").split())
+        self._single_use, self._now = single_use, now
+
+    async def verify(
+        self, authorization: str | None, *, details: DetailsCheck | None = None
+    ) -> Verified:
+        """Check the `Authorization` header whole, and spend the token last.
+
+        `details` sees each member of the token's `authorization_details`; one must satisfy it.
+
+        Raises:
+            ResourceError: says the status and headers to answer with.
+        """
+        verified = await self.identify(authorization)
+        await self.take(verified, details=details)
+        return verified
+
+    async def identify(self, authorization: str | None) -> Verified:
+        """Check signature, issuer, audience, client, scope and expiry; spend nothing.
+
+        Raises:
+            ResourceError: as `verify`.
+        """
+        token = _bearer(authorization)
+        try:
+            keys = await self._keys.keys_for(key_id(token))
+            claims = verify_access_token(
+                token, keys=keys, issuer=self._issuer, audience=self._audience, now=self._now()
+            )
+        except TokenError as error:
+            raise ResourceError("invalid_token", detail=str(error)) from error
+        except KeysUnavailableError as error:
+            raise ResourceError("temporarily_unavailable", detail=str(error)) from error
+        verified = _read(claims)
+        if self._clients is not None and verified.client_id not in self._clients:
+            raise ResourceError("invalid_token", detail="another client's token")
+        if not self._scopes <= verified.scopes:
+            raise ResourceError("insufficient_scope", detail="a scope is missing")
+        return verified
+
+    async def take(self, verified: Verified, *, details: DetailsCheck | None = None) -> None:
+        """Check the details, then spend the token.
+
+        Raises:
+            ResourceError: as `verify`.
+        """
+        if details is not None and not any(_satisfied(details, each) for each in verified.details):
+            raise ResourceError(
+                "insufficient_authorization_details", detail="the token is for something else"
+            )
+        if self._single_use is not None and not await self._single_use.spend(
+            issuer=self._issuer, jti=verified.jti, expires_at=verified.expires_at
+        ):
+            raise ResourceError("invalid_token", detail="the token was used before")
+
+
+class RequireToken:
+    """ASGI middleware: answers 401, 403 or 503 itself, else leaves a `Verified` in the scope.
+
+    It spends nothing: the handler that knows the body calls `verifier.take(token, details=…)`.
+    """
+
+    def __init__(self, app: App, *, verifier: ResourceVerifier) -> None:
+        self._app, self._verifier = app, verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a socket would pass unchecked
+            raise RuntimeError("RequireToken guards HTTP only")
+        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        given = [value for name, value in headers if name.lower() == b"authorization"]
+        # Two headers joined are no token: refused by the signature, not by luck of order.
+        authorization = b",".join(given).decode("latin-1")
+        try:
+            scope[SCOPE_KEY] = await self._verifier.identify(authorization)
+        except ResourceError as error:
+            await _answer(send, error)
+            return
+        await self._app(scope, receive, send)
+
+
+async def _answer(send: Send, error: ResourceError) -> None:
+    body = b'{"error":"%s"}' % error.code.encode()
+    headers = {**error.headers, "content-type": "application/json"}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    encoded.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _bearer(authorization: str | None) -> str:
+    if not authorization:
+        raise ResourceError("missing_token", detail="no Authorization header")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise ResourceError("missing_token", detail="not a bearer token")
+    return token.strip(" ")
+
+
+def _satisfied(check: DetailsCheck, details: Mapping[str, Json]) -> bool:
+    """Run the caller's predicate; a member it expected and did not find is a no."""
+    try:
+        return check(details) is True
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return False
+
+
+def _read(claims: VerifiedClaims) -> Verified:
+    scope, details = claims.get("scope", ""), claims.get("authorization_details", [])
+    if not isinstance(scope, str) or not isinstance(details, list):
+        raise ResourceError("invalid_token", detail="malformed claims")
+    if not all(isinstance(each, dict) for each in details):
+        raise ResourceError("invalid_token", detail="malformed authorization_details")
+    return Verified(
+        claims=claims,
+        sub=str(claims["sub"]),
+        client_id=str(claims["client_id"]),
+        jti=str(claims["jti"]),
+        scopes=frozenset(scope.split()),
+        details=tuple(cast("list[Mapping[str, Json]]", details)),
+        expires_at=datetime.fromtimestamp(float(cast("float", claims["exp"])), UTC),
+    )

@@ -1,0 +1,1 @@
+"""Signed tokens: keys, minting, verification. JOSE lives only here."""
