@@ -33,6 +33,7 @@ TABLES = (
       request BLOB,
       opened_at INTEGER NOT NULL,
       expires_at INTEGER NOT NULL,
+      approve_at TEXT NOT NULL,
       auth_req_id BLOB,
       interval_s INTEGER NOT NULL,
       decided_at INTEGER,
@@ -47,7 +48,7 @@ TABLES = (
       result BLOB,
       repeat_of TEXT,
       told INTEGER NOT NULL CHECK (told IN (0, 1))
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     "CREATE INDEX calls_same ON calls (request_key, opened_at)",
     # Parallel identical calls cannot open two cards, whatever the code above does.
@@ -70,6 +71,15 @@ TABLES = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX call_approvers_call ON call_approvers (call_id)",
+    # The record without what is heavy.
+    """
+    CREATE VIEW call_records AS
+    SELECT rowid AS number, id, state, fence, attempts, request_key, caller, tool, title,
+      approvers, acr, audience, digest, catalogue_digest, opened_at, expires_at, approve_at,
+      interval_s, decided_at, decided_by, reason, jti, execute_by, lease_until, finished_at, note,
+      repeat_of
+    FROM calls
+    """,
 )
 
 
