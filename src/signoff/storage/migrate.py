@@ -5,14 +5,19 @@ the current one is read by plain SQL and Alembic is imported only when it differ
 """
 
 import sqlite3
+import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MODE: Final = 0o600
+_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_REVISION: Final = "SELECT version_num FROM alembic_version"
 
 
 class SchemaVersionError(Exception):
-    """The file is of a revision this signoff does not know."""
+    """The file is not one that this signoff can bring up to date. The message says why."""
 
 
 def revisions() -> list[str]:
@@ -25,13 +30,15 @@ def revisions() -> list[str]:
 def migrate(path: Path) -> None:
     """Bring the file at `path` to the newest revision, creating it with mode 0600.
 
-    Each revision is one transaction: a crash leaves the file at a whole revision.
+    All revisions that are missing are one transaction: a crash leaves the file as it was.
 
     Raises:
-        SchemaVersionError: the file was written by a newer signoff.
+        SchemaVersionError: the file is of a newer signoff, or of another program.
     """
     known = revisions()
-    path.touch(mode=0o600)
+    path.touch(mode=_MODE)
+    if stat.S_IMODE(path.stat().st_mode) != _MODE:
+        path.chmod(_MODE)
     current = _current(path)
     if current == known[-1]:
         return
@@ -43,13 +50,12 @@ def migrate(path: Path) -> None:
 
 
 def _current(path: Path) -> str | None:
-    connection = sqlite3.connect(path)
-    try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:
-        return None
-    finally:
-        connection.close()
+    """Return the file's revision, None for an empty file."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {name for (name,) in connection.execute(_TABLES)}
+        row = connection.execute(_REVISION).fetchone() if "alembic_version" in tables else None
+    if row is None and tables - {"alembic_version"}:
+        raise SchemaVersionError(f"{path} belongs to another program: choose another --data-dir")
     return None if row is None else str(row[0])
 
 

@@ -6,6 +6,9 @@ a `Tx`; it is answered after the COMMIT that holds it. Knows no table but `meta`
 
 One process owns the file and only this writer writes and checkpoints it: SQLite before 3.51.3
 can corrupt a WAL that two connections reset.
+
+A full disk costs the batch and the writer goes on. After a failed read, write or flush, or a
+corrupt page, it takes no more: what is durable then, only a restart knows.
 """
 
 import asyncio
@@ -13,10 +16,11 @@ import contextlib
 import json
 import logging
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +31,8 @@ import aiosqlite
 from signoff.audit import GENESIS, AuditEvent, AuditRow, link
 from signoff.canonical import Json
 from signoff.storage.changes import Feed
-from signoff.storage.migrate import migrate
+from signoff.storage.health import UnusableFileError, check_file
+from signoff.storage.migrate import SchemaVersionError, migrate
 
 T = TypeVar("T")
 
@@ -40,6 +45,15 @@ _QUEUE: Final = 20_000
 _READERS: Final = 4
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_PRIMARY: Final = 0xFF  # the low byte of an extended result code
+_FATAL: Final = frozenset({
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_READONLY,
+})
+# Faults of the store, not of the statement that met them: they cost the whole batch.
+_STORE: Final = _FATAL | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY}
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # an answered decision survives a power cut
@@ -119,10 +133,12 @@ class Tx:
 
     def audit(self, event: AuditEvent) -> None:
         """Extend the audit chain in this transaction: no row, no change."""
-        row = self._audit.extend(event, at=self.now)
+        row = self._audit.next(event, at=self.now)
         self.execute(
             ADD_AUDIT, {"seq": row.seq, "body": row.body, "prev": row.prev, "hash": row.hash}
         )
+        # Only now: a job that survives a failed insert must not leave a gap.
+        self._audit.seq, self._audit.hash = row.seq, row.hash
 
     def changed(self, kind: str, id: str) -> None:  # noqa: A002 — the feed's word
         """Tell watchers of `(kind, id)`, once this transaction is durable."""
@@ -150,10 +166,8 @@ class _Chain:
     def __init__(self, seq: int, head: bytes) -> None:
         self.seq, self.hash = seq, head
 
-    def extend(self, event: AuditEvent, *, at: datetime) -> AuditRow:
-        row = link(event, seq=self.seq + 1, at=at, prev=self.hash)
-        self.seq, self.hash = row.seq, row.hash
-        return row
+    def next(self, event: AuditEvent, *, at: datetime) -> AuditRow:
+        return link(event, seq=self.seq + 1, at=at, prev=self.hash)
 
 
 @dataclass(slots=True)
@@ -170,41 +184,57 @@ class Database:
         self.changes = Feed()
         self._clock = clock
         self._high = _EPOCH
+        self._high_lock = threading.Lock()
         self._queue: deque[_Job[Any]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._fatal: StorageError | None = None
+        self._open = False
+        self._fatal: str | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Database", None]:
-        """Migrate, open the connections and write until the block ends.
+        """Check the file, migrate, open the connections and write until the block ends.
+
+        At the end the writes that are already queued are still done; later ones are refused.
 
         Raises:
-            StorageError: the file cannot be opened, or is of a newer signoff.
+            StorageError: the file cannot be opened, is damaged, or is of a newer signoff.
         """
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(migrate, self.path)
-        self._connection = await loop.run_in_executor(self._thread, self._open_writer)
-        readers = [await self._open_reader() for _ in range(_READERS)]
-        for reader in readers:
-            self._readers.put_nowait(reader)
-        self._stopping = False
-        writer = asyncio.create_task(self._write_batches(), name="sqlite-writer")
-        try:
-            yield self
-        finally:
-            self._stopping = True
-            self._wake.set()
-            await writer
-            for reader in readers:
-                await reader.close()
-            await loop.run_in_executor(self._thread, self._connection.close)
-            self._thread.shutdown()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._thread.shutdown)
+            try:
+                self._connection = await loop.run_in_executor(self._thread, self._open_writer)
+                stack.push_async_callback(
+                    loop.run_in_executor, self._thread, self._connection.close
+                )
+                for _ in range(_READERS):
+                    reader = await self._open_reader()
+                    stack.push_async_callback(reader.close)
+                    self._readers.put_nowait(reader)
+            except (OSError, sqlite3.Error, UnusableFileError, SchemaVersionError) as error:
+                raise StorageError(f"cannot use {self.path}: {error}") from error
+            self._open = True
+            writer = asyncio.create_task(self._write_batches(), name="sqlite-writer")
+            try:
+                yield self
+            finally:
+                self._open = False
+                self._wake.set()
+                # Shielded: an impatient caller does not cost what is queued.
+                await asyncio.shield(writer)
+
+    @property
+    def failure(self) -> str | None:
+        """Why no write is taken until a restart, or None while all is well."""
+        return self._fatal
 
     def now(self) -> datetime:
-        """Return the store's time: the wall clock, but never earlier than any committed time."""
-        return max(self._clock(), self._high)
+        """Return the store's time: the wall clock, but never earlier than it was before."""
+        with self._high_lock:
+            self._high = max(self._clock(), self._high)
+            return self._high
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction and return its result once it is durable.
@@ -214,10 +244,13 @@ class Database:
 
         Raises:
             StorageBusyError: the queue is full.
-            StorageError: the batch could not be committed; nothing of it happened.
+            StorageError: the batch was not committed. Nothing of it happened, unless `failure`
+                is set: then only a restart knows.
         """
         if self._fatal is not None:
-            raise self._fatal
+            raise StorageError(self._fatal)
+        if not self._open:
+            raise StorageError("the store is closed")
         if len(self._queue) >= _QUEUE:
             raise StorageBusyError("too many writes are waiting")
         job = _Job(work, asyncio.get_running_loop().create_future())
@@ -232,6 +265,8 @@ class Database:
 
     async def fetch_all(self, sql: str, params: Params | None = None) -> Sequence[Row]:
         """Return every row of a committed state."""
+        if not self._open:
+            raise StorageError("the store is closed")
         reader = await self._readers.get()
         try:
             return list(await reader.execute_fetchall(sql, dict(params or {})))
@@ -239,6 +274,8 @@ class Database:
             self._readers.put_nowait(reader)
 
     def _open_writer(self) -> sqlite3.Connection:
+        check_file(self.path)
+        migrate(self.path)
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
@@ -270,52 +307,90 @@ class Database:
             while self._queue:
                 jobs = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
                 outcomes, changes = await loop.run_in_executor(self._thread, self._commit, jobs)
-                for job, (result, error) in zip(jobs, outcomes, strict=True):
-                    if job.done.cancelled():
-                        continue
-                    if error is None:
-                        job.done.set_result(result)
-                    else:
-                        job.done.set_exception(error)
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    _answer(job, outcome)
                 self.changes.publish(changes)
-            if self._stopping:
+            if not self._open:
                 return
 
     def _commit(
         self, jobs: Sequence[_Job[Any]]
-    ) -> tuple[list[tuple[Any, BaseException | None]], list[tuple[str, str]]]:
+    ) -> tuple[list["_Returned | _Raised"], list[tuple[str, str]]]:
         """Run a batch in one transaction; a job that raises loses only its own savepoint."""
-        connection = self._connection
-        outcomes: list[tuple[Any, BaseException | None]] = []
+        if self._fatal is not None:
+            return [_Raised(StorageError(self._fatal)) for _ in jobs], []
+        outcomes: list[_Returned | _Raised] = []
         changes: list[tuple[str, str]] = []
-        now = self.now()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            last = connection.execute(LAST_AUDIT).fetchone()
+            now = self.now()
+            self._connection.execute("BEGIN IMMEDIATE")
+            last = self._connection.execute(LAST_AUDIT).fetchone()
             chain = _Chain(last["seq"], last["hash"]) if last else _Chain(0, GENESIS)
             for job in jobs:
-                before = (chain.seq, chain.hash)
-                tx = Tx(connection, chain, now)
-                connection.execute("SAVEPOINT job")
-                try:
-                    outcomes.append((job.work(tx), None))
-                except Exception as error:  # noqa: BLE001 — handed to the job's caller
-                    connection.execute("ROLLBACK TO job")
-                    chain.seq, chain.hash = before
-                    outcomes.append((None, error))
-                else:
+                tx = Tx(self._connection, chain, now)
+                outcome = self._run(job, tx, chain)
+                outcomes.append(outcome)
+                if isinstance(outcome, _Returned):
                     changes += tx.changes
-                connection.execute("RELEASE job")
-            connection.execute(KEEP_CLOCK, {"value": to_us(now)})
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            logging.getLogger(__name__).exception("a batch of %d writes was lost", len(jobs))
-            failure = StorageError(f"the store did not commit: {error}")
-            if "I/O error" in str(error):
-                # After a failed flush the kernel may have dropped the pages: only a restart knows.
-                self._fatal = failure
-            return [(None, failure)] * len(jobs), []
-        self._high = now
+            self._connection.execute(KEEP_CLOCK, {"value": to_us(now)})
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 — the writer outlives whatever a batch meets
+            reason = self._undo(error, len(jobs))
+            return [_Raised(StorageError(reason)) for _ in jobs], []
         return outcomes, changes
+
+    def _run(self, job: _Job[Any], tx: Tx, chain: _Chain) -> "_Returned | _Raised":
+        before = (chain.seq, chain.hash)
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome = _Returned(job.work(tx))
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _code(error) in _STORE:
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            chain.seq, chain.hash = before
+            outcome = _Raised(error)
+        self._connection.execute("RELEASE job")
+        return outcome
+
+    def _undo(self, error: Exception, jobs: int) -> str:
+        """Roll the batch back and return why it was lost."""
+        logging.getLogger(__name__).error("a batch of %d writes was lost", jobs, exc_info=error)
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+        reason = f"the store did not commit: {error}"
+        broken = isinstance(error, sqlite3.Error) and _code(error) in _FATAL
+        if broken or self._connection.in_transaction:
+            # After a failed flush the kernel may have dropped the pages: only a restart knows.
+            self._fatal = f"{reason}; restart signoff when the disk is well"
+        return self._fatal or reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
+
+
+def _answer(job: _Job[Any], outcome: _Returned | _Raised) -> None:
+    if job.done.done():  # its caller was cancelled; the write stands
+        return
+    match outcome:
+        case _Returned(result):
+            job.done.set_result(result)
+        case _Raised(StopIteration() as error):
+            # A future takes no StopIteration; left alone it would end the writer.
+            failure = RuntimeError("the write raised StopIteration")
+            failure.__cause__ = error
+            job.done.set_exception(failure)
+        case _Raised(error):
+            job.done.set_exception(error)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code, 0 where the error has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
