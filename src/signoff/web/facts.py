@@ -1,0 +1,216 @@
+"""A request taken apart into named facts: path parameters, query pairs, body fields.
+
+Pure functions over the `request` member of `tool_call` details. Reads what will be sent, not the
+arguments it was made from. Every value stands whole, and values that differ look different: `"25"`
+and `25`, empty text, null and an empty object.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from signoff.canonical import Json
+from signoff.web.text import Shown, show
+
+Place = Literal["path", "query", "body", "header", "asked"]
+
+LONG: Final = 280
+"""Beyond this many characters a value stands in its own box with its length."""
+_LITERAL: Final = re.compile(r"-?\d[\d.eE+-]*|true|false|null")
+_PLAIN_KEY: Final = re.compile(r"[^\s.\[\]\"]+")
+_PLACEHOLDER: Final = re.compile(r"\{([^{}/]+)\}")
+_MASK: Final = re.compile(r"•{4} \((\d+) characters?\)")
+_OWN_HEADERS: Final = frozenset({"accept", "content-type", "idempotency-key", "user-agent"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One named value. `note` tells apart what would look the same."""
+
+    key: str
+    name: Shown
+    place: Place
+    value: Shown
+    note: str | None = None
+    masked: bool = False
+    differs: bool = False
+    """It differs from another open card of the same tool."""
+
+    @property
+    def long(self) -> bool:
+        """Tell whether the value needs a box of its own."""
+        return self.value.length > LONG or sum(run.breaks for run in self.value.runs) > 6  # noqa: PLR2004 — lines
+
+
+class _Number(str):
+    """A number as it is written, since 1.0 and 1.00 are different bytes."""
+
+    __slots__ = ()
+
+
+class _Object(list[tuple[str, "_Node"]]):
+    """An object's members in their order, a repeated key included."""
+
+
+_Node = None | bool | str | _Number | list["_Node"] | _Object
+
+
+def request_facts(request: Mapping[str, Json]) -> tuple[Fact, ...]:
+    """Return the facts of the frozen request, in the order in which they are sent."""
+    url, masked = str(request["url"]), bool(request["masked"])
+    facts = [*_path_facts(url, str(request["template"])), *_query_facts(url), *_body_facts(request)]
+    return tuple(_unmask(fact) for fact in facts) if masked else tuple(facts)
+
+
+def header_facts(headers: Mapping[str, Json], arguments: Mapping[str, Json]) -> tuple[Fact, ...]:
+    """Return the headers that carry what the assistant chose: those that hold an argument."""
+    chosen = {
+        str(value)
+        for value in arguments.values()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    return tuple(
+        _text_fact(name, "header", value)
+        for name, value in headers.items()
+        if isinstance(value, str)
+        and name.lower() not in _OWN_HEADERS
+        and (value in chosen or name.lower() == "cookie")
+    )
+
+
+def flatten(value: Json, name: str) -> tuple[Fact, ...]:
+    """Return the facts of a JSON value, members named `a.b[0]` below `name`."""
+    text = json.dumps(value, ensure_ascii=False)
+    return tuple(_flatten(_parse(text), name, "asked"))
+
+
+def _path_facts(url: str, template: str) -> Iterator[Fact]:
+    path = urlsplit(url).path
+    wanted = urlsplit(template).path.strip("/").split("/")
+    given = path.split("/")[-len(wanted) :]
+    found: list[Fact] = []
+    for segment, pattern in zip(given, wanted, strict=False):
+        names = _PLACEHOLDER.findall(pattern)
+        literals = _PLACEHOLDER.split(pattern)[::2]
+        match = re.fullmatch("(.*)".join(re.escape(literal) for literal in literals), segment)
+        if match is None or len(given) != len(wanted):
+            # A path that does not fit its template is itself the fact.
+            yield _text_fact("path", "path", path)
+            return
+        found += [
+            _text_fact(name, "path", _decoded(value))
+            for name, value in zip(names, match.groups(), strict=True)
+        ]
+    yield from found
+
+
+def _query_facts(url: str) -> Iterator[Fact]:
+    query = urlsplit(url).query
+    if query:
+        yield from _pairs(query, "query")
+
+
+def _pairs(text: str, place: Place) -> Iterator[Fact]:
+    for pair in text.split("&"):
+        name, equals, value = pair.partition("=")
+        fact = _text_fact(_decoded(name, plus=True), place, _decoded(value, plus=True))
+        yield fact if equals else _fact(_decoded(name, plus=True), place, "", note="no value")
+
+
+def _body_facts(request: Mapping[str, Json]) -> Iterator[Fact]:
+    body, size = request["body"], cast("int", request["body_bytes"])
+    media_type = str(request["body_media_type"] or "").split(";", 1)[0].strip().lower()
+    if size == 0:
+        return
+    if not isinstance(body, str):
+        yield _fact(
+            "body", "body", f"{media_type or 'no media type'}, {size:,} bytes", note="described"
+        )
+        yield _fact("body SHA-256", "body", str(request["body_sha256"]).removeprefix("sha-256:"))
+        return
+    if media_type == "application/x-www-form-urlencoded":
+        yield from _pairs(body, "body")
+        return
+    if media_type == "application/json" or media_type.endswith("+json"):
+        try:
+            parsed = _parse(body)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            yield from _flatten(parsed, "", "body")
+            return
+    yield _text_fact("body", "body", body)
+
+
+def _parse(text: str) -> _Node:
+    return cast(
+        "_Node",
+        json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=_Object,
+        ),
+    )
+
+
+def _flatten(value: _Node, name: str, place: Place) -> Iterator[Fact]:
+    if isinstance(value, _Object):
+        if not value:
+            yield _fact(name or "body", place, "{}", note="empty object")
+        for key, member in value:
+            yield from _flatten(member, _joined(name, key), place)
+    elif isinstance(value, list):
+        if not value:
+            yield _fact(name or "body", place, "[]", note="empty list")
+        for position, member in enumerate(value):
+            yield from _flatten(member, f"{name}[{position}]", place)
+    elif value is None or isinstance(value, bool):
+        yield _fact(name or "body", place, json.dumps(value))
+    elif isinstance(value, _Number):
+        yield _fact(name or "body", place, str(value))
+    else:
+        yield _text_fact(name or "body", place, value)
+
+
+def _joined(name: str, key: str) -> str:
+    # A key that holds a dot must not look like a path of two keys.
+    if not _PLAIN_KEY.fullmatch(key):
+        return f"{name}[{json.dumps(key, ensure_ascii=False)}]"
+    return f"{name}.{key}" if name else key
+
+
+def _text_fact(name: str, place: Place, value: str) -> Fact:
+    if not value:
+        return _fact(name, place, "", note="empty text")
+    in_json = place in ("body", "asked")
+    return _fact(name, place, value, note="text" if in_json and _LITERAL.fullmatch(value) else None)
+
+
+def _fact(name: str, place: Place, value: str, *, note: str | None = None) -> Fact:
+    return Fact(key=f"{place} {name}", name=show(name), place=place, value=show(value), note=note)
+
+
+def _unmask(fact: Fact) -> Fact:
+    if not (found := _MASK.search(fact.value.plain)):
+        return fact
+    return Fact(
+        key=fact.key,
+        name=fact.name,
+        place=fact.place,
+        value=fact.value,
+        note=f"hidden on purpose, {found[1]} characters",
+        masked=True,
+    )
+
+
+def _decoded(text: str, *, plus: bool = False) -> str:
+    """Return percent-decoded text, or the text itself where it is not UTF-8."""
+    try:
+        return unquote_to_bytes(text.replace("+", " ") if plus else text).decode()
+    except UnicodeDecodeError:
+        return text

@@ -1,0 +1,320 @@
+"""A frozen request as a card: what a person needs to see to say yes or no.
+
+Pure functions over `authorization_details` in the shape of `approvals/details.py`. Owns which
+facts stand on the card and in what order; `web/text.py` makes their text safe, `web/facts.py`
+takes the request apart. Everything shown comes from what will be sent. Never cuts a value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal, cast
+
+from signoff.approvals.details import TYPE
+from signoff.approvals.request import Approval
+from signoff.canonical import Json
+from signoff.catalog.model import User
+from signoff.web.facts import Fact, flatten, header_facts, request_facts
+from signoff.web.text import Shown, show
+
+RiskLevel = Literal["low", "high", "critical"]
+
+TITLE_VALUE_LENGTH: Final = 40
+_FINGERPRINT_HEX: Final = 16
+_RISKS: Final[Mapping[str, tuple[RiskLevel, str]]] = {
+    "low": ("low", "Low risk"),
+    "high": ("high", "High risk"),
+    "critical": ("critical", "Critical risk"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TitlePart:
+    """A piece of the heading: the operator's words, or one value (None: too long, see facts)."""
+
+    text: Shown | None
+    argument: Shown | None = None
+    """Set when this is a value: the argument's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """Who asks, through what. `claims` is what the client says of itself, and no more."""
+
+    person: Shown | None
+    person_name: Shown | None
+    client_id: Shown
+    local: bool
+    claims: Shown | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """One header line. `reference` values are secrets and are shown by their reference."""
+
+    name: Shown
+    value: Shown
+    reference: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """The request byte for byte, as far as it may be shown."""
+
+    method: str
+    url: Shown
+    headers: tuple[Header, ...]
+    body: Shown | None
+    """None when there is no body or it is only described."""
+    body_bytes: int
+    body_sha256: str
+    body_media_type: Shown | None
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """The same call made before. `again` means this one was opened to do it once more."""
+
+    call_id: Shown
+    outcome: str
+    at: datetime | None
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything the page shows of one approval, safe to put into elements one by one."""
+
+    approval: Approval
+    tool: Shown | None
+    """None for another application's request, which gets a generic card."""
+    title: tuple[TitlePart, ...]
+    risk: RiskLevel
+    risk_words: str
+    who: Who
+    facts: tuple[Fact, ...]
+    exact: Exact | None
+    said: Shown | None
+    earlier: Earlier | None
+    warnings: tuple[str, ...]
+    fingerprint: str
+    rivals: tuple[tuple[str, str], ...] = ()
+    """Other open cards of the same tool: approval id and plain heading."""
+
+    @property
+    def plain_title(self) -> str:
+        """Return the heading as one line of plain text, hidden characters named."""
+        return "".join(
+            part.text.plain
+            if part.text is not None
+            else f"{part.argument.plain if part.argument else ''} (see facts)"
+            for part in self.title
+        )
+
+    @property
+    def approve_label(self) -> str:
+        """Return the words on the button that says yes."""
+        return "Send again" if self.earlier and self.earlier.again else "Approve once"
+
+
+def card(approval: Approval, users: Mapping[str, User]) -> Card:
+    """Return the card of `approval`; only the gate's own details get a title of ours."""
+    details = approval.authorization_details
+    if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
+        return _tool_call(approval, details[0], users)
+    return _application(approval)
+
+
+def beside(shown: Card, open_cards: Sequence[Card]) -> Card:
+    """Mark in `shown` what differs from other open cards of the same tool."""
+    if shown.tool is None:
+        return shown
+    others = [
+        other
+        for other in open_cards
+        if other.approval.id != shown.approval.id
+        and other.tool is not None
+        and other.tool.plain == shown.tool.plain
+    ]
+    if not others:
+        return shown
+    facts = tuple(
+        replace(fact, differs=any(_differs(fact, other) for other in others))
+        for fact in shown.facts
+    )
+    rivals = tuple((other.approval.id, other.plain_title) for other in others)
+    return replace(shown, facts=facts, rivals=rivals)
+
+
+def fingerprint(digest: str) -> str:
+    """Return the first 64 bits of `sha-256:<hex>` in groups a person can compare."""
+    start = digest.removeprefix("sha-256:")[:_FINGERPRINT_HEX]
+    return " ".join(start[at : at + 4] for at in range(0, len(start), 4))
+
+
+def _differs(fact: Fact, other: Card) -> bool:
+    values = [theirs.value.plain for theirs in other.facts if theirs.key == fact.key]
+    return values != [fact.value.plain]
+
+
+def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[str, User]) -> Card:
+    request = _members(details["request"])
+    facts = (
+        *request_facts(request),
+        *header_facts(_members(request["headers"]), _members(details["arguments"])),
+    )
+    level, words = _RISKS[str(details["risk"])]
+    tool, exact = show(str(details["tool"])), _exact(request)
+    who = _who(_members(details["caller"]), _members(details["client_info"]), users)
+    said = details["said"]
+    title = tuple(_title_part(_members(part)) for part in cast("list[Json]", details["title"]))
+    prose = None if not isinstance(said, str) else show(said, spaces="prose")
+    return Card(
+        approval=approval,
+        tool=tool,
+        title=title,
+        risk=level,
+        risk_words=words,
+        who=who,
+        facts=facts,
+        exact=exact,
+        said=prose,
+        earlier=_earlier(details),
+        warnings=_warnings({
+            "the tool's name": [tool],
+            "the application's name": [who.client_id, who.claims],
+            "the address": [exact.url],
+            "the facts": [shown for fact in facts for shown in (fact.name, fact.value)],
+            "the body": [exact.body],
+            "the assistant's words": [prose],
+        }),
+        fingerprint=fingerprint(approval.digest),
+    )
+
+
+def _application(approval: Approval) -> Card:
+    client_id = show(approval.client_id)
+    types = [str(member.get("type", "unnamed")) for member in approval.authorization_details]
+    wanted = show(", ".join(types) or approval.scope)
+    facts = tuple(
+        fact
+        for position, member in enumerate(approval.authorization_details)
+        for fact in flatten(dict(member), "" if len(types) == 1 else f"[{position}]")
+    )
+    facts += (
+        Fact(key="scope", name=show("scope"), place="asked", value=show(approval.scope)),
+        *(
+            Fact(key="resource", name=show("resource"), place="asked", value=show(resource))
+            for resource in approval.resources
+        ),
+    )
+    said = approval.binding_message
+    prose = None if said is None else show(said, spaces="prose")
+    words = [shown for fact in facts for shown in (fact.name, fact.value)]
+    return Card(
+        approval=approval,
+        tool=None,
+        title=(
+            TitlePart(text=show("Application ", spaces="prose")),
+            _value_part("application", client_id),
+            TitlePart(text=show(" asks for ", spaces="prose")),
+            _value_part("what", wanted),
+        ),
+        risk="high",
+        risk_words="Another application",
+        who=Who(person=None, person_name=None, client_id=client_id, local=False, claims=None),
+        facts=facts,
+        exact=None,
+        said=prose,
+        earlier=None,
+        warnings=_warnings({
+            "the application's name": [client_id],
+            "the facts": words,
+            "the application's words": [prose],
+        }),
+        fingerprint=fingerprint(approval.digest),
+    )
+
+
+def _title_part(part: Mapping[str, Json]) -> TitlePart:
+    if "text" in part:
+        return TitlePart(text=show(str(part["text"]), spaces="prose"))
+    return _value_part(str(part["argument"]), show(str(part["value"])))
+
+
+def _value_part(name: str, value: Shown) -> TitlePart:
+    one_line = not any(run.breaks for run in value.runs)
+    fits = one_line and len(value.plain) <= TITLE_VALUE_LENGTH
+    return TitlePart(text=value if fits and value.length else None, argument=show(name))
+
+
+def _who(
+    caller: Mapping[str, Json], client_info: Mapping[str, Json], users: Mapping[str, User]
+) -> Who:
+    sub = caller.get("sub")
+    user = users.get(str(sub)) if sub is not None else None
+    claims = " ".join(str(client_info[name]) for name in ("name", "version") if client_info[name])
+    return Who(
+        person=None if sub is None else show(str(sub)),
+        person_name=None if user is None else show(user.name),
+        client_id=show(str(caller["client_id"])),
+        local=caller["kind"] == "local",
+        claims=show(claims) if claims else None,
+    )
+
+
+def _exact(request: Mapping[str, Json]) -> Exact:
+    body, media_type = request["body"], request["body_media_type"]
+    return Exact(
+        method=str(request["method"]),
+        url=show(str(request["url"])),
+        headers=tuple(_header(name, value) for name, value in _members(request["headers"]).items()),
+        body=show(str(body), spaces="prose") if body is not None else None,
+        body_bytes=cast("int", request["body_bytes"]),
+        body_sha256=str(request["body_sha256"]),
+        body_media_type=None if media_type is None else show(str(media_type)),
+        masked=bool(request["masked"]),
+    )
+
+
+def _header(name: str, value: Json) -> Header:
+    if isinstance(value, str):
+        return Header(name=show(name), value=show(value), reference=False)
+    reference = str(_members(value)["reference"])
+    return Header(name=show(name), value=show(reference), reference=True)
+
+
+def _earlier(details: Mapping[str, Json]) -> Earlier | None:
+    if details["repeat_of"] is None:
+        return None
+    before = _members(details["repeat_of"])
+    try:
+        at = datetime.fromisoformat(str(before["at"]))
+    except ValueError:
+        at = None
+    return Earlier(
+        call_id=show(str(before["call_id"])),
+        outcome=str(before["outcome"]),
+        at=at if at is not None and at.tzinfo is not None else None,
+        again=bool(details["again"]),
+    )
+
+
+def _warnings(places: Mapping[str, Sequence[Shown | None]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for place, texts in places.items():
+        hidden = {name for shown in texts if shown for name in shown.hidden}
+        mixed = {word for shown in texts if shown for word in shown.mixed}
+        if hidden:
+            named = ", ".join(sorted(hidden)[:4]).lower() + (" and more" if len(hidden) > 4 else "")  # noqa: PLR2004 — a sentence, not a list
+            found.append(f"Hidden characters in {place}: {named}.")
+        if mixed:
+            words = ", ".join(f"“{word}”" for word in sorted(mixed)[:4])
+            found.append(f"Letters of different alphabets in one word in {place}: {words}.")
+    return tuple(found)
+
+
+def _members(value: Json) -> Mapping[str, Json]:
+    # `check_details` has checked the shape before anything was stored.
+    return cast("Mapping[str, Json]", value)
