@@ -8,6 +8,7 @@ own server (`python -m signoff.demo.bank`); nothing is read or opened before its
 import argparse
 import hashlib
 import hmac
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -33,7 +34,10 @@ from signoff.demo.ledger import (
     Refusal,
     Transfer,
 )
+from signoff.demo.proof import GATE, SCOPE, names, words
+from signoff.resource import RemoteKeys, ResourceError, ResourceVerifier
 from signoff.schema import Validator
+from signoff.tokens.keys import KeySource
 
 AUDIENCE: Final = "https://bank.example/api"
 _ORDER: Final = Validator({
@@ -79,6 +83,8 @@ class BankSettings:
     issuer: str
     audience: str = AUDIENCE
     key: str | None = None
+    keys: KeySource | None = None
+    """The issuer's public keys; None fetches them from the issuer."""
 
 
 class ProblemError(Exception):
@@ -92,6 +98,7 @@ class ProblemError(Exception):
 class _State(TypedDict):
     ledger: Ledger
     settings: BankSettings
+    verifier: ResourceVerifier
 
 
 def settings_from(environment: Mapping[str, str]) -> BankSettings:
@@ -115,7 +122,11 @@ def bank(settings: Callable[[], BankSettings]) -> Starlette:
             Route("/transfers", create_transfer, methods=["POST"]),
             Route("/verified-transfers", create_verified_transfer, methods=["POST"]),
         ],
-        exception_handlers={ProblemError: _problem, LedgerError: _refused},
+        exception_handlers={
+            ProblemError: _problem,
+            LedgerError: _refused,
+            ResourceError: _not_approved,
+        },
         lifespan=_lifespan(settings),
     )
 
@@ -161,7 +172,17 @@ async def create_transfer(request: Request) -> JSONResponse:
 
 
 async def create_verified_transfer(request: Request) -> JSONResponse:
-    raise ProblemError(403, "Not approved", "this bank cannot check approvals yet")
+    verifier = cast("ResourceVerifier", request.state.verifier)
+    given = request.headers.getlist("authorization")
+    token = await verifier.identify(",".join(given))
+    body, order = await _order(request)
+    await verifier.take(token, details=names(order, body, path=request.url.path))
+    # The person who approved must own the account. The token is spent in the transaction that
+    # moves the money, so a crash leaves both or neither.
+    transfer = await run_in_threadpool(
+        _ledger(request).transfer, token.sub, order, once=_once(request, body), jti=token.jti
+    )
+    return JSONResponse(_booked(transfer), status_code=201)
 
 
 def main() -> None:
@@ -191,7 +212,14 @@ def _lifespan(
         chosen = settings()
         ledger = Ledger(chosen.ledger)
         await run_in_threadpool(ledger.create)
-        yield {"ledger": ledger, "settings": chosen}
+        verifier = ResourceVerifier(
+            issuer=chosen.issuer,
+            audience=chosen.audience,
+            keys=chosen.keys or RemoteKeys(f"{chosen.issuer}/oauth2/jwks"),
+            clients={GATE},
+            scope=SCOPE,
+        )
+        yield {"ledger": ledger, "settings": chosen, "verifier": verifier}
 
     return lifespan
 
@@ -277,6 +305,14 @@ def _problem(_request: Request, error: Exception) -> JSONResponse:
         headers=challenge,
         media_type="application/problem+json",
     )
+
+
+def _not_approved(request: Request, error: Exception) -> JSONResponse:
+    refusal = cast("ResourceError", error)
+    logging.getLogger(__name__).info("a verified transfer was refused: %s", refusal.detail)
+    answer = _problem(request, ProblemError(refusal.status, "Not approved", words(refusal)))
+    answer.headers.update(refusal.headers)
+    return answer
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
