@@ -1,0 +1,335 @@
+"""One argument's value as the characters of a URL, a header or a cookie.
+
+Owns OpenAPI's styles (RFC 6570 underneath) and the one percent-encoder. Pure: knows no tool, no
+request and no network. Whatever a value holds, it stays inside the place it was given: it adds no
+path segment, no query pair, no header and no cookie.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import quote, unquote
+
+from signoff.canonical import Json
+from signoff.catalog.model import Parameter
+
+Pairs: TypeAlias = list[tuple[str, str]]
+
+_DECODINGS: Final = 8
+_DEPTH: Final = 16
+_BREAKS: Final = re.compile(r"[\r\n\x00]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WIDE_PERCENT: Final = re.compile(r"%u([0-9a-fA-F]{4})")
+_DOTS: Final = frozenset({".", ".."})
+_RESERVED: Final = ":/?@!$'()*="  # never & # + ; nor brackets: parsers split or rewrite at them
+_DELIMITERS: Final = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
+
+
+class UnserialisableError(ValueError):
+    """The value cannot stand where the parameter goes. The message says why and shows no value."""
+
+
+def encode(text: str, *, keep: str = "") -> str:
+    """Percent-encode everything but RFC 3986's unreserved characters and `keep`.
+
+    Raises:
+        UnserialisableError: a line break, a NUL or a lone surrogate.
+    """
+    if _BREAKS.search(text):
+        raise UnserialisableError("holds a line break or a NUL")
+    try:
+        return quote(text, safe=keep)
+    except UnicodeEncodeError:
+        raise UnserialisableError("holds a lone surrogate, which is not text") from None
+
+
+def compact(value: Json) -> str:
+    """Return compact JSON in the order of `value`, integers exact.
+
+    Raises:
+        UnserialisableError: a number that JSON does not have.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise UnserialisableError("holds a number that JSON does not have") from None
+
+
+def path_text(parameter: Parameter, value: Json) -> str:
+    """Return the text that replaces `{name}` in a path template (simple, label, matrix).
+
+    Raises:
+        UnserialisableError: the value could change which resource the path names.
+    """
+    content = _content(parameter, value)
+    if content is not None:
+        return _path_encoded(parameter, content)
+    name = encode(parameter.name)
+    match parameter.style, value:
+        case "label", list():
+            text = _prefixed(".", "." if parameter.explode else ",", _path_list(parameter, value))
+        case "label", dict():
+            text = _prefixed(".", "." if parameter.explode else ",", _path_object(parameter, value))
+        case "label", _:
+            text = "." + _path_scalar(parameter, value)
+        case "matrix", list() if parameter.explode:
+            text = "".join(f";{name}={part}" for part in _path_list(parameter, value))
+        case "matrix", dict() if parameter.explode:
+            text = _prefixed(";", ";", _path_object(parameter, value))
+        case "matrix", list():
+            text = _prefixed(f";{name}=", ",", _path_list(parameter, value))
+        case "matrix", dict():
+            text = _prefixed(f";{name}=", ",", _path_object(parameter, value))
+        case "matrix", _:
+            text = f";{name}={_path_scalar(parameter, value)}"
+        case _, list():
+            text = ",".join(_path_list(parameter, value))
+        case _, dict():
+            text = ",".join(_path_object(parameter, value))
+        case _:
+            text = _path_scalar(parameter, value)
+    if not text:
+        raise UnserialisableError("is empty, which would name another resource")
+    return text
+
+
+def check_segments(path: str) -> None:
+    """Refuse a raw path that a server could read as another one.
+
+    Each segment is decoded up to eight times, as chains of proxies do.
+
+    Raises:
+        UnserialisableError: a dot segment, a hidden separator or a control character.
+    """
+    for segment in path.split("/"):
+        for text in _decodings(segment):
+            if _is_dots(text) or "/" in text or "\\" in text or _CONTROL.search(text):
+                raise UnserialisableError("would leave the path it is meant for")
+
+
+def query_pairs(parameter: Parameter, value: Json) -> Pairs:
+    """Return the encoded `name`, `value` pairs of a query parameter; empty when none is sent.
+
+    Raises:
+        UnserialisableError: the value does not fit the style.
+    """
+    name = encode(parameter.name)
+    keep = _RESERVED if parameter.allow_reserved else ""
+    content = _content(parameter, value)
+    if content is not None:
+        return [(name, encode(content, keep=keep))]
+    if parameter.style == "deepObject":
+        return _deep(name, value, keep, 0)
+    if isinstance(value, list):
+        parts = [encode(text, keep=keep) for text in _scalars(value)]
+        if parameter.explode:
+            return [(name, part) for part in parts]
+        return [(name, _delimiter(parameter).join(parts))] if parts else []
+    if isinstance(value, dict):
+        members = _members(value)
+        if parameter.explode:
+            return [(encode(key), encode(text, keep=keep)) for key, text in members]
+        flat = [encode(text, keep=keep) for pair in members for text in pair]
+        return [(name, _delimiter(parameter).join(flat))] if flat else []
+    return [(name, encode(scalar(value), keep=keep))]
+
+
+def header_text(parameter: Parameter, value: Json) -> str | None:
+    """Return a header's value (style simple, never percent-encoded); None when nothing is sent.
+
+    Raises:
+        UnserialisableError: an element holds a character that separates elements.
+    """
+    if parameter.content_type is not None:
+        text = _content(parameter, value)
+        return None if text is None else text.encode("ascii", "backslashreplace").decode()
+    if isinstance(value, list):
+        parts = list(_scalars(value))
+        _refuse_inside(parts, ",")
+        return ",".join(parts) if parts else None
+    if isinstance(value, dict):
+        members = _members(value)
+        _refuse_inside((text for pair in members for text in pair), ",")
+        if parameter.explode:
+            _refuse_inside((key for key, _ in members), "=")
+            return ",".join(f"{key}={text}" for key, text in members) or None
+        return ",".join(text for pair in members for text in pair) or None
+    return scalar(value)
+
+
+def cookie_pairs(parameter: Parameter, value: Json) -> Pairs:
+    """Return the encoded `name`, `value` pairs of a cookie parameter (style form).
+
+    Raises:
+        UnserialisableError: the value does not fit the style.
+    """
+    name = encode(parameter.name)
+    content = _content(parameter, value)
+    if content is not None:
+        return [(name, encode(content))]
+    if isinstance(value, list):
+        parts = [encode(text) for text in _scalars(value)]
+        if parameter.explode:
+            return [(name, part) for part in parts]
+        return [(name, ",".join(parts))] if parts else []
+    if isinstance(value, dict):
+        members = [(encode(key), encode(text)) for key, text in _members(value)]
+        if parameter.explode:
+            return members
+        return [(name, ",".join(text for pair in members for text in pair))] if members else []
+    return [(name, encode(scalar(value)))]
+
+
+def form_body(members: Mapping[str, Json]) -> str:
+    """Return an `application/x-www-form-urlencoded` body; a list repeats its key.
+
+    Raises:
+        UnserialisableError: a value holds an object.
+    """
+    pairs: Pairs = []
+    for key, value in members.items():
+        if value is None:
+            continue
+        texts = _scalars(value) if isinstance(value, list) else [scalar(value)]
+        # A form's text may span lines: percent-encoding keeps it inside its own pair.
+        pairs.extend((_form_text(key), _form_text(text)) for text in texts)
+    return joined(pairs)
+
+
+def joined(pairs: Iterable[tuple[str, str]], separator: str = "&") -> str:
+    """Return encoded pairs as `name=value` joined by `separator`."""
+    return separator.join(f"{name}={text}" for name, text in pairs)
+
+
+def scalar(value: Json) -> str:
+    """Return a scalar as text: `true`, `false`, exact integers, JSON's numbers, strings as is.
+
+    Raises:
+        UnserialisableError: the value is an object, a list or null.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return compact(value)
+    raise UnserialisableError("must be one value here, without a list or an object inside")
+
+
+def _form_text(text: str) -> str:
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise UnserialisableError("holds a lone surrogate, which is not text") from None
+
+
+def _content(parameter: Parameter, value: Json) -> str | None:
+    if parameter.content_type is None:
+        return None
+    if _is_json(parameter.content_type):
+        return compact(value)
+    return scalar(value)
+
+
+def _is_json(media_type: str) -> bool:
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence in ("application/json", "text/json") or essence.endswith("+json")
+
+
+def _delimiter(parameter: Parameter) -> str:
+    return _DELIMITERS.get(parameter.style, ",")
+
+
+def _scalars(values: Iterable[Json]) -> list[str]:
+    return [scalar(value) for value in values if value is not None]
+
+
+def _members(members: Mapping[str, Json]) -> Pairs:
+    return [(key, scalar(value)) for key, value in members.items() if value is not None]
+
+
+def _refuse_inside(texts: Iterable[str], separator: str) -> None:
+    if any(separator in text for text in texts):
+        raise UnserialisableError(f"holds {separator!r}, which separates values in a header")
+
+
+def _deep(name: str, value: Json, keep: str, depth: int) -> Pairs:
+    if depth > _DEPTH:
+        raise UnserialisableError("is nested too deeply")
+    if value is None:
+        return []
+    pairs: Pairs = []
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if not key or "[" in key or "]" in key:
+                raise UnserialisableError("has a key that a query cannot carry")
+            pairs.extend(_deep(f"{name}%5B{encode(key)}%5D", member, keep, depth + 1))
+        return pairs
+    if isinstance(value, list):
+        # Lists of lists or objects need positions, or their members would mix.
+        numbered = any(isinstance(member, dict | list) for member in value)
+        for position, member in enumerate(value):
+            step = str(position) if numbered else ""
+            pairs.extend(_deep(f"{name}%5B{step}%5D", member, keep, depth + 1))
+        return pairs
+    return [(name, encode(scalar(value), keep=keep))]
+
+
+def _prefixed(prefix: str, separator: str, parts: list[str]) -> str:
+    return prefix + separator.join(parts) if parts else ""
+
+
+def _path_list(parameter: Parameter, values: list[Json]) -> list[str]:
+    return [_path_encoded(parameter, text) for text in _scalars(values)]
+
+
+def _path_object(parameter: Parameter, members: Mapping[str, Json]) -> list[str]:
+    pairs = [
+        (_path_encoded(parameter, key), _path_encoded(parameter, text))
+        for key, text in _members(members)
+    ]
+    if parameter.explode:
+        return [f"{key}={text}" for key, text in pairs]
+    return [text for pair in pairs for text in pair]
+
+
+def _path_scalar(parameter: Parameter, value: Json) -> str:
+    return _path_encoded(parameter, scalar(value))
+
+
+def _path_encoded(parameter: Parameter, text: str) -> str:
+    # `allowReserved` lets these three through, encoded; they still never delimit.
+    refused = "/\\" if parameter.allow_reserved else "/\\;?#"
+    for decoded in _decodings(text):
+        if not decoded:
+            raise UnserialisableError("is empty, which would name another resource")
+        if _is_dots(decoded):
+            raise UnserialisableError("is a dot segment, which would name another resource")
+        if _CONTROL.search(decoded):
+            raise UnserialisableError("holds a control character")
+        for character in refused:
+            if character in decoded:
+                raise UnserialisableError(f"holds {character!r}, which a path segment cannot")
+    return encode(text)
+
+
+def _is_dots(text: str) -> bool:
+    return text in _DOTS or (not text.isascii() and unicodedata.normalize("NFKC", text) in _DOTS)
+
+
+def _decodings(text: str) -> list[str]:
+    """Return `text` and every reading of it after decoding once, twice … up to eight times."""
+    readings = [text]
+    while "%" in text:
+        try:
+            plain = unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise UnserialisableError("holds percent signs that decode to no text") from None
+        plain = _WIDE_PERCENT.sub(lambda found: chr(int(found[1], 16)), plain)
+        if plain == text:
+            break
+        if len(readings) > _DECODINGS:
+            raise UnserialisableError("is percent-encoded too many times")
+        readings.append(plain)
+        text = plain
+    return readings
