@@ -69,14 +69,14 @@ def link(event: AuditEvent, *, seq: int, at: datetime, prev: bytes) -> AuditRow:
     return AuditRow(seq=seq, body=body, prev=prev, hash=hashlib.sha256(prev + body).digest())
 
 
-def verify(rows: Iterable[AuditRow]) -> Intact | Broken:
-    """Check a whole chain, oldest row first.
+def verify(rows: Iterable[AuditRow], *, after: Intact | None = None) -> Intact | Broken:
+    """Check a whole chain, oldest row first; a long one in parts, each `after` the one before.
 
     An edited, removed, added or reordered row is named. A cut tail is found only against a signed
     head kept elsewhere (`audit.head`), which the caller compares.
     """
-    prev, count = GENESIS, 0
-    for expected, row in enumerate(rows, start=1):
+    prev, count = (GENESIS, 0) if after is None else (after.head, after.rows)
+    for expected, row in enumerate(rows, start=count + 1):
         if row.seq != expected:
             return Broken(seq=expected, reason=f"row {expected} is missing")
         if row.prev != prev:

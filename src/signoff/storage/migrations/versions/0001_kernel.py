@@ -31,6 +31,7 @@ TABLES = (
     ) STRICT
     """,
     "CREATE INDEX outbox_due ON outbox (kind, due_at)",
+    "CREATE INDEX outbox_order ON outbox (kind, subject, id)",
     # Users and clients share one namespace, so one table says who is switched off.
     """
     CREATE TABLE disabled (
