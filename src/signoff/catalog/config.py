@@ -1,0 +1,208 @@
+"""The catalogue's sections about the server and its people.
+
+Owns `server`, `storage`, `auth`, `approvals` and `users`. Knows no upstream and no tool.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from signoff.catalog.fields import Fields, Word, suggest
+from signoff.catalog.model import ServerConfig, User
+from signoff.catalog.yaml_source import Spot
+
+RESERVED_IDS: Final = ("signoff-gate",)
+_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+_GROUP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """The users and who is in which group."""
+
+    users: Mapping[str, User]
+    groups: Mapping[str, tuple[str, ...]]
+
+
+def read_people(root: Fields) -> People:
+    """Read `users`."""
+    users: dict[str, User] = {}
+    for path, node in root.nodes("users"):
+        fields = root.as_fields(node, path)
+        if fields is not None and (user := _user(fields)) is not None:
+            if user.id in users:
+                fields.complain("id", f'"{user.id}" is written twice')
+            else:
+                users[user.id] = user
+    groups: dict[str, tuple[str, ...]] = {}
+    for user in users.values():
+        for group in user.groups:
+            groups[group] = (*groups.get(group, ()), user.id)
+    return People(users=users, groups=groups)
+
+
+def _user(fields: Fields) -> User | None:
+    fields.needs("id")
+    id_ = fields.text("id")
+    email = fields.text("email") or None
+    user = User(
+        id=id_,
+        name=fields.text("name", id_),
+        email=email,
+        admin=fields.flag("admin"),
+        groups=tuple(_groups(fields)),
+        subjects=_subjects(fields),
+    )
+    fields.close()
+    if not id_:
+        return None
+    if not _ID.fullmatch(id_):
+        fields.complain("id", "must be 1 to 64 letters, digits or _ . @ + -")
+        return None
+    if id_ in RESERVED_IDS:
+        fields.complain("id", f'"{id_}" is signoff\'s own name')
+        return None
+    if email is not None and not _EMAIL.fullmatch(email):
+        fields.complain("email", "is not an e-mail address")
+    return user
+
+
+def _groups(fields: Fields) -> list[str]:
+    found: list[str] = []
+    for word in fields.words("groups"):
+        if not _GROUP.fullmatch(word.text):
+            fields.problems.add(word.spot, f"{fields.at('groups')}: {word.text[:40]!r} is no name")
+        elif word.text not in found:
+            found.append(word.text)
+    return found
+
+
+def _subjects(fields: Fields) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path, member in fields.members("subjects"):
+        word = fields.as_word(member.node, path)
+        if urlsplit(member.key).scheme != "https":
+            fields.problems.add(member.spot, f"{path}: an issuer begins with https://")
+        elif word is not None:
+            found[member.key] = word.text
+    return found
+
+
+def read_server(root: Fields, people: People) -> ServerConfig:
+    """Read `server`, `storage`, `auth` and `approvals`."""
+    empty = Fields({}, path="", spot=root.spot, problems=root.problems)
+    server = root.section("server") or empty
+    default = ServerConfig()
+    public_url = server.word("public_url")
+    if public_url is not None and (fault := _public_url_fault(public_url)):
+        server.complain("public_url", fault)
+    config = ServerConfig(
+        name=server.text("name", default.name),
+        instructions=server.text("instructions"),
+        public_url=public_url.text.rstrip("/") if public_url else default.public_url,
+        allowed_hosts=tuple(word.text for word in _hosts(server)),
+        max_tools=server.integer("max_tools", default.max_tools, least=1, most=10_000),
+        storage_url=_storage(root),
+        local_user=_local_user(root, people),
+        approvals_issuer=_issuer(root),
+        wait_budgets_s=_wait_budgets(server),
+    )
+    server.close()
+    return config
+
+
+def _hosts(server: Fields) -> list[Word]:
+    words = server.words("allowed_hosts")
+    for word in words:
+        if not _HOST.fullmatch(word.text):
+            message = f"{server.at('allowed_hosts')}: {word.text[:60]!r} is not a host or host:port"
+            server.problems.add(word.spot, message)
+    return words
+
+
+def _wait_budgets(server: Fields) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for path, member in server.members("wait_budgets"):
+        seconds = server.as_duration(member.node, path, 45.0, least="1s", most="1h")
+        found[member.key] = seconds
+    return found
+
+
+def _public_url_fault(word: Word) -> str | None:
+    if not is_http_url(word.text):
+        return "must be https://… or http://localhost:PORT"
+    parts = urlsplit(word.text)
+    if parts.path not in ("", "/"):
+        return "must be an origin, without a path"
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return "must be https:// anywhere but on localhost: it is where people sign in"
+    return None
+
+
+def is_http_url(text: str) -> bool:
+    """Say whether `text` is an http(s) URL without credentials, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and "@" not in parts.netloc
+        and not set(text) & set("?#\\")
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )
+
+
+def _storage(root: Fields) -> str:
+    storage = root.section("storage")
+    if storage is None:
+        return ServerConfig().storage_url
+    url = storage.text("url", ServerConfig().storage_url)
+    if url.startswith(("postgres:", "postgresql:", "postgresql+")):
+        storage.complain("url", "PostgreSQL is not built yet; use sqlite")
+    elif url != "sqlite":
+        storage.complain("url", f'must be sqlite, not "{url[:40]}"{suggest(url, ["sqlite"])}')
+    storage.close()
+    return url
+
+
+def _local_user(root: Fields, people: People) -> str | None:
+    auth = root.section("auth")
+    word = None
+    if auth is not None:
+        word = auth.word("local_user")
+        later = "is not built yet; leave it out"
+        auth.reserved({"issuer": later, "required_scopes": later})
+        auth.close()
+        if word is not None and word.text not in people.users:
+            hint = suggest(word.text, people.users)
+            auth.complain("local_user", f'there is no user "{word.text[:60]}"{hint}')
+    if word is not None:
+        return word.text
+    if len(people.users) > 1:
+        spot: Spot = auth.spot if auth is not None else root.spot
+        root.problems.add(
+            spot, "auth.local_user: is needed: with several users, say for whom a local caller acts"
+        )
+    return next(iter(people.users)) if len(people.users) == 1 else None
+
+
+def _issuer(root: Fields) -> str:
+    approvals = root.section("approvals")
+    if approvals is None:
+        return ServerConfig().approvals_issuer
+    issuer = approvals.text("issuer", ServerConfig().approvals_issuer)
+    if issuer != "embedded":
+        approvals.complain("issuer", "only embedded is built yet")
+    approvals.reserved({"accept": "belongs to another issuer, and only embedded is built yet"})
+    approvals.close()
+    return issuer

@@ -1,0 +1,146 @@
+"""Parameters and body become one closed object of arguments.
+
+Owns the merged input schema and the binding table beside it: which argument goes where under
+which wire name. The root is always a plain object, without unions, closed unless the body is open.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from signoff.canonical import Json
+from signoff.catalog.model import Body, Parameter, Place
+from signoff.catalog.openapi import bodies
+from signoff.catalog.openapi.documents import MappingError
+from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
+from signoff.catalog.openapi.parameters import Candidate
+from signoff.catalog.openapi.schemas import Converter, Schema
+from signoff.catalog.openapi.secrets import is_secret, secret_paths
+from signoff.catalog.openapi.texts import plain_text
+from signoff.schema import SchemaError, Validator
+
+_DESCRIPTION = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """The input of one tool."""
+
+    schema: Schema
+    parameters: tuple[Parameter, ...]
+    body: Body
+    secret: frozenset[str]
+
+
+def merge(candidates: Sequence[Candidate], shape: bodies.Shape, converter: Converter) -> Arguments:
+    """Return the merged input of `candidates` (parameters) and a body.
+
+    Raises:
+        MappingError: the schema cannot be converted, or is not one that hosts accept.
+    """
+    sent = [part for part in shape.candidates if not converter.hides(part.schema)]
+    everything = [*candidates, *sent]
+    names = argument_names([_wire(candidate) for candidate in everything])
+    uses: set[str] = set()
+    properties: dict[str, Json] = {}
+    required: list[Json] = []
+    secret: set[str] = set()
+    for candidate in everything:
+        argument = names[_wire(candidate)]
+        properties[argument] = _property(candidate, converter, uses)
+        if candidate.required:
+            required.append(argument)
+        if is_secret(converter, candidate.schema):
+            secret.add(argument)
+    schema: Schema = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    body = _body(shape, names, converter)
+    rest = converter.convert(shape.rest, uses) if isinstance(shape.rest, dict) else shape.rest
+    schema["additionalProperties"] = rest
+    if shape.kind == "members" and not shape.required:
+        _need_together(schema, shape, names)
+    if definitions := converter.definitions(uses):
+        schema["$defs"] = definitions
+    _check(schema)
+    return Arguments(
+        schema=schema,
+        parameters=tuple(
+            _parameter(candidate, names[_wire(candidate)], secret) for candidate in candidates
+        ),
+        body=replace(body, open_members=rest is not False and shape.kind == "members"),
+        secret=frozenset(secret),
+    )
+
+
+def _wire(candidate: Candidate) -> Wire:
+    return Wire(place=candidate.place, name=candidate.name)
+
+
+def _property(candidate: Candidate, converter: Converter, uses: set[str]) -> Schema:
+    made = dict(converter.convert(candidate.schema, uses))
+    own = plain_text(candidate.description, limit=_DESCRIPTION)
+    text = own or str(made.get("description", ""))
+    if not ARGUMENT.fullmatch(candidate.name):
+        text = f"{text} (sent as {plain_text(candidate.name, limit=100)})".strip()
+    if text:
+        made["description"] = text
+    if candidate.deprecated:
+        made["deprecated"] = True
+    return made
+
+
+def _parameter(candidate: Candidate, argument: str, secret: set[str]) -> Parameter:
+    return Parameter(
+        argument=argument,
+        name=candidate.name,
+        place=cast("Place", candidate.place),
+        style=candidate.style,
+        explode=candidate.explode,
+        required=candidate.required,
+        allow_reserved=candidate.allow_reserved,
+        content_type=candidate.content_type,
+        secret=argument in secret,
+    )
+
+
+def _body(shape: bodies.Shape, names: dict[Wire, str], converter: Converter) -> Body:
+    if shape.kind == "none":
+        return Body()
+    wires = {wire.name: names[wire] for wire in names if wire.place == "body"}
+    paths = secret_paths(converter, shape.schemas)
+    if shape.kind == "whole":
+        return Body(
+            kind="whole",
+            content_type=shape.content_type,
+            required=shape.required,
+            argument=wires["body"],
+            secrets=paths,
+        )
+    return Body(
+        kind="members",
+        content_type=shape.content_type,
+        required=shape.required,
+        members={argument: name for name, argument in wires.items()},
+        secrets=paths,
+    )
+
+
+def _need_together(schema: Schema, shape: bodies.Shape, names: dict[Wire, str]) -> None:
+    """An optional body may be left out whole; begun, it needs what it requires."""
+    wires = {wire.name: names[wire] for wire in names if wire.place == "body"}
+    needed = [wires[name] for name in shape.needed if name in wires]
+    dependent: dict[str, Json] = {
+        argument: list[Json](others)
+        for argument in wires.values()
+        if (others := [name for name in needed if name != argument])
+    }
+    if dependent:
+        schema["dependentRequired"] = dependent
+
+
+def _check(schema: Schema) -> None:
+    try:
+        Validator(schema)
+    except SchemaError as error:
+        raise MappingError(f"its input schema is not usable: {error}") from None

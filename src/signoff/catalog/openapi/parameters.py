@@ -1,0 +1,154 @@
+"""An operation's parameters: found, overridden, filtered, with style and schema.
+
+Owns where an argument goes and how it is written there (OpenAPI §Parameter Object). Headers that
+belong to HTTP, to signoff or to a security scheme are never arguments.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from signoff.canonical import Json
+from signoff.catalog.model import Style
+from signoff.catalog.openapi.documents import (
+    Document,
+    MappingError,
+    Operation,
+    dict_of,
+    list_of,
+)
+
+PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
+_PLACES: Final = ("path", "query", "header", "cookie")
+_STYLES: Final[Mapping[str, tuple[Style, ...]]] = {
+    "path": ("simple", "label", "matrix"),
+    "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
+    "header": ("simple",),
+    "cookie": ("form",),
+}
+_NEVER_HEADERS: Final = frozenset({
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "idempotency-key",  # signoff makes its own
+    "keep-alive",
+    "origin",
+    "referer",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+})
+_NEVER_PREFIXES: Final = ("content-", "proxy-", "sec-", "x-forwarded-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One argument before it has its final name. A body member has the place `body`."""
+
+    name: str
+    place: str
+    schema: Json
+    required: bool = False
+    description: Json = None
+    style: Style = "form"
+    explode: bool = True
+    allow_reserved: bool = False
+    content_type: str | None = None
+    deprecated: bool = False
+
+
+def never_arguments(document: Document) -> frozenset[tuple[str, str]]:
+    """Return `(place, lower-case name)` of everything that carries credentials."""
+    components = dict_of(document.root.get("components"))
+    found: set[tuple[str, str]] = set()
+    for raw in dict_of(components.get("securitySchemes")).values():
+        try:
+            scheme = document.follow(raw)
+        except MappingError:
+            continue
+        place, name = scheme.get("in"), scheme.get("name")
+        if scheme.get("type") == "apiKey" and isinstance(place, str) and isinstance(name, str):
+            found.add((place, name.lower()))
+    return frozenset(found)
+
+
+def collect(
+    document: Document, operation: Operation, never: frozenset[tuple[str, str]]
+) -> list[Candidate]:
+    """Return the operation's parameters, its own before the path item's.
+
+    A placeholder that nobody declares is a required text.
+
+    Raises:
+        MappingError: a parameter cannot be read.
+    """
+    found: dict[tuple[str, str], Candidate] = {}
+    for raw in [*list_of(operation.shared), *list_of(operation.members.get("parameters"))]:
+        candidate = _parameter(document, raw)
+        found[candidate.place, candidate.name] = candidate
+    placeholders = dict.fromkeys(PLACEHOLDER.findall(operation.path))
+    for name in placeholders:
+        if ("path", name) not in found:
+            found["path", name] = Candidate(
+                name=name, place="path", schema={"type": "string"}, required=True, style="simple"
+            )
+    return [
+        candidate
+        for candidate in found.values()
+        if not _is_never(candidate, never)
+        and (candidate.place != "path" or candidate.name in placeholders)
+    ]
+
+
+def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
+    name = candidate.name.lower()
+    if (candidate.place, name) in never:
+        return True
+    folded = name.replace("_", "-")
+    return candidate.place == "header" and (
+        folded in _NEVER_HEADERS
+        or folded.startswith(_NEVER_PREFIXES)
+        or ("header", folded) in never
+    )
+
+
+def _parameter(document: Document, raw: Json) -> Candidate:
+    members = document.follow(raw)
+    name, place = members.get("name"), members.get("in")
+    if not isinstance(name, str) or not name:
+        raise MappingError("a parameter has no name")
+    if place not in _PLACES:
+        raise MappingError(f'the parameter "{name[:60]}" is in {str(place)[:20]!r}')
+    content = dict_of(members.get("content"))
+    content_type = next(iter(content), None)
+    schema = members.get("schema", {})
+    if content_type is not None:
+        schema = dict_of(content[content_type]).get("schema", {})
+    styles = _STYLES[place]
+    style = members.get("style", styles[0])
+    if style not in styles:
+        raise MappingError(f'the {place} parameter "{name[:60]}" has style {str(style)[:30]!r}')
+    explode = members.get("explode")
+    return Candidate(
+        name=name,
+        place=place,
+        schema=schema,
+        required=place == "path" or members.get("required") is True,
+        description=members.get("description"),
+        style=cast("Style", style),
+        explode=explode if isinstance(explode, bool) else style == "form",
+        allow_reserved=members.get("allowReserved") is True,
+        content_type=content_type,
+        deprecated=members.get("deprecated") is True,
+    )

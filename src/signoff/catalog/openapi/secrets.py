@@ -1,0 +1,51 @@
+"""Which members of a schema are secret, found through `$ref`, `allOf` and nested objects.
+
+Owns the marks (`writeOnly`, `format: password`, `x-secret: true`). A mark can only hide more.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from signoff.canonical import Json
+from signoff.catalog.openapi.documents import dict_of
+from signoff.catalog.openapi.schemas import Converter
+
+_DEEPEST: Final = 8
+_MOST: Final = 2_000
+
+
+def is_secret(converter: Converter, schema: Json) -> bool:
+    """Say whether a value of this schema must not be shown."""
+    return any(
+        part.get("writeOnly") is True
+        or part.get("format") == "password"
+        or part.get("x-secret") is True
+        for part in converter.parts(schema)
+    )
+
+
+def secret_paths(converter: Converter, schemas: Iterable[Json]) -> frozenset[tuple[str, ...]]:
+    """Return the paths of secret members; the items of a list share their list's path."""
+    found: set[tuple[str, ...]] = set()
+    waiting: list[tuple[tuple[str, ...], Json]] = [((), schema) for schema in schemas]
+    visited = 0
+    while waiting and visited < _MOST:
+        path, schema = waiting.pop()
+        visited += 1
+        for part in converter.parts(schema):
+            for name, member in dict_of(part.get("properties")).items():
+                if is_secret(converter, member):
+                    found.add((*path, name))
+                elif len(path) < _DEEPEST:
+                    waiting.append(((*path, name), member))
+            items = part.get("items")
+            if isinstance(items, dict) and path and len(path) < _DEEPEST:
+                if is_secret(converter, items):
+                    found.add(path)
+                else:
+                    waiting.append((path, items))
+            for keyword in ("anyOf", "oneOf"):
+                branches = part.get(keyword)
+                if isinstance(branches, list):
+                    waiting.extend((path, branch) for branch in branches)
+    return frozenset(found)
