@@ -1,0 +1,67 @@
+"""The gate's answers as tool results on the wire.
+
+Owns their shape for every host and protocol version. Pure; the words of outcomes are the gate's
+(`gate/outcomes.py`), and an upstream's answer was shaped and cleaned before.
+"""
+
+from typing import TypeAlias
+
+from signoff.assistant.ports import Finished, ToolResult, Waiting
+from signoff.canonical import Json
+from signoff.gate.call import Call
+from signoff.schema import Validator, Violation
+
+WireResult: TypeAlias = dict[str, Json]
+
+
+def pending(waiting: Waiting, result: ToolResult) -> WireResult:
+    """Return the hand-back of a call that is not over: a normal result."""
+    content: list[Json] = list(result.content)
+    if waiting.attached:
+        at = waiting.call.opened_at
+        content.append(_text(f"This very call was already asked for at {at:%H:%M} UTC; it joined."))
+    return {"content": content, "structuredContent": result.structured, "isError": False}
+
+
+def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
+    """Return the outcome, fitting what was listed; a repeated one says so where hosts look."""
+    result = answer.result
+    content: list[Json] = list(result.content)
+    structured: Json = result.structured
+    if structured is not None and not isinstance(structured, dict):
+        structured = {"result": structured}  # older protocol versions take objects only
+    is_error = result.is_error
+    if promised is not None and not is_error:
+        broken = promised.violations(structured, limit=1)
+        if broken:
+            # Clients throw away a result that does not fit the listed schema; this one they show.
+            content.insert(0, _text(_unfitting(broken[0])))
+            structured, is_error = None, True
+    if answer.repeat and answer.call is not None and structured is not None:
+        # Some hosts show their model this member alone, so the mark stands here too.
+        structured = {**_repeat_facts(answer.call), "result": structured}
+    wire: WireResult = {"content": content, "isError": is_error}
+    if structured is not None:
+        wire["structuredContent"] = structured
+    return wire
+
+
+def failure(message: str) -> WireResult:
+    """Return an error the assistant can read and act on."""
+    return {"content": [_text(message)], "isError": True}
+
+
+def _repeat_facts(call: Call) -> dict[str, Json]:
+    finished_at = call.finished_at.isoformat() if call.finished_at is not None else None
+    return {"repeat": True, "call_id": call.id, "finished_at": finished_at}
+
+
+def _unfitting(violation: Violation) -> str:
+    return (
+        "The upstream's answer does not fit the schema it documents, so it is given as text only. "
+        f"{violation}"
+    )
+
+
+def _text(words: str) -> Json:
+    return {"type": "text", "text": words}

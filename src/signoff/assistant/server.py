@@ -1,0 +1,243 @@
+"""`tools/list` and `tools/call`, for every transport and both protocol eras.
+
+Owns who the caller of a message is, the checks before the gate, and the answer to everything that
+goes wrong: nothing internal leaves. Decides nothing about a call; the gate does. Knows no HTTP
+and no stream; `edge.py` brings messages here.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from difflib import get_close_matches
+from importlib.metadata import version
+from typing import Any, Final, TypeAlias, assert_never, cast
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from starlette.requests import Request
+
+from signoff.assistant.attach import Attachments
+from signoff.assistant.auth import CALLER_KEY
+from signoff.assistant.builtin import BuiltinName, builtin_named, validator
+from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing, VisibleTools
+from signoff.assistant.ports import Answer, Finished, Gate, Refused, Waiting
+from signoff.assistant.results import WireResult, failure, finished, pending
+from signoff.canonical import Json
+from signoff.catalog.model import ToolSpec
+from signoff.gate import outcomes
+from signoff.identity import Caller, ClientInfo
+from signoff.schema import Violation
+
+RESENT: Final = "io.signoff/resent"
+"""In `_meta`: a relay sends this request again, for the owner it first went to is gone."""
+
+_INVALID_PARAMS: Final = -32602
+_CACHE_MS: Final = 60_000
+_CLAIMED_MAX: Final = 100
+_NO_SUCH_CALL: Final = (
+    "You have no call with this call_id. A call can be asked about until 24 hours after its end."
+)
+_PENDING_WORDS: Final = (
+    "A tool that needs a person's approval may answer with status pending and a call_id before the "
+    "person has decided: tell the user where to approve, then call call_status with that call_id "
+    "until it ends. Nothing is sent before the approval, and the same call made again joins the "
+    "one that waits."
+)
+_STOPPED: Final = (
+    "The server stopped while this call was running, so whether it was done is not known. Check "
+    "before you make it again."
+)
+_log = logging.getLogger(__name__)
+
+Context: TypeAlias = ServerRequestContext[Any, Any]
+
+
+class Tools:
+    """Answers the two methods, whatever the transport."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        registry: VisibleTools,
+        *,
+        asks: Callable[[ToolSpec], bool],
+        waits: Attachments,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._gate = gate
+        self._registry = registry
+        self._waits = waits
+        self._now = now
+        self._builtin_arguments = validator()
+        self.listing = Listing(registry, asks=asks)
+
+    async def list_tools(
+        self, context: Context, params: types.PaginatedRequestParams
+    ) -> dict[str, Any]:
+        caller = _caller(context)
+        try:
+            return self.listing.page(caller, params.cursor)
+        except CursorError:
+            raise MCPError(_INVALID_PARAMS, "unknown cursor; list again from the start") from None
+
+    async def call_tool(
+        self, context: Context, params: types.CallToolRequestParams
+    ) -> dict[str, Any]:
+        try:
+            return await self._call(context, params)
+        except MCPError:
+            raise
+        except Exception:  # noqa: BLE001 — the outermost loop of this edge; the SDK would leak it
+            reference = secrets.token_hex(4)
+            _log.exception("tools/call failed, reference %s", reference)
+            return failure(f"internal error, reference {reference}")
+
+    async def _call(self, context: Context, params: types.CallToolRequestParams) -> WireResult:
+        caller, info = _caller(context), _claimed(context)
+        arguments = cast("dict[str, Json]", params.arguments or {})
+        builtin = builtin_named(params.name)
+        if builtin is not None:
+            answer = await self._call_builtin(builtin, caller, info, arguments)
+        else:
+            spec = self._registry.find(caller, params.name)
+            if spec is None:
+                raise self._unknown(caller, params.name)
+            again = _was_sent_before(context)
+            answer = await self._call_tool(spec, caller, info, arguments, again=again)
+        if isinstance(answer, Waiting):
+            answer = await self._attach(context, caller, info, answer)
+        match answer:
+            case Waiting(call=call):
+                nobody = await self._gate.reachable(call) if call.is_undecided else None
+                told = outcomes.pending(call, now=self._now(), reachable=nobody)
+                return pending(answer, told)
+            case Finished():
+                return finished(answer, promised=self.listing.output(params.name))
+            case Refused(code="unknown_tool"):
+                raise self._unknown(caller, params.name)
+            case Refused(message=message):
+                return failure(message)
+            case _:
+                assert_never(answer)
+
+    async def _call_tool(
+        self,
+        spec: ToolSpec,
+        caller: Caller,
+        info: ClientInfo,
+        arguments: dict[str, Json],
+        *,
+        again: bool,
+    ) -> Answer:
+        said: str | None = None
+        if self.listing.takes_note(spec.name) and NOTE in arguments:
+            note = arguments[NOTE]
+            arguments = {name: value for name, value in arguments.items() if name != NOTE}
+            if not isinstance(note, str) or len(note) > NOTE_MAX:
+                return _invalid([_bad_note(note)])
+            said = note.strip() or None
+        if again and not self._safe_again(spec):
+            return Refused(code="outcome_unknown", message=_STOPPED)
+        return await self._gate.call(caller, info, spec.name, arguments, said=said)
+
+    async def _call_builtin(
+        self,
+        builtin: BuiltinName,
+        caller: Caller,
+        info: ClientInfo,
+        arguments: Mapping[str, Json],
+    ) -> Answer:
+        broken = self._builtin_arguments.violations(dict(arguments))
+        if broken:
+            return _invalid(broken)
+        call_id = str(arguments["call_id"])
+        match builtin:
+            case "call_status":
+                answer = await self._gate.look(caller, call_id)
+                if isinstance(answer, Finished):
+                    answer = replace(answer, repeat=False)  # asked for, so no surprise
+            case "withdraw_call":
+                answer = await self._gate.withdraw(caller, call_id)
+            case "repeat_call":
+                answer = await self._gate.repeat(caller, info, call_id)
+            case _:
+                assert_never(builtin)
+        # Unknown and somebody else's are the same answer.
+        return answer or Refused(code="unknown_call", message=_NO_SUCH_CALL)
+
+    async def _attach(
+        self, context: Context, caller: Caller, info: ClientInfo, waiting: Waiting
+    ) -> Answer:
+        async def report(count: int, text: str) -> None:
+            await context.session.report_progress(count, None, text)
+
+        budget_s = self._waits.budget_s(info.name)
+        return await self._waits.wait(caller, waiting, report=report, budget_s=budget_s)
+
+    def _safe_again(self, spec: ToolSpec) -> bool:
+        """Tell whether sending the call twice does no harm: the gate deduplicates what it asks."""
+        return self.listing.asks(spec.name) or spec.read_only or spec.idempotent
+
+    def _unknown(self, caller: Caller, name: str) -> MCPError:
+        known = [spec.name for spec in self._registry.visible(caller)]
+        close = get_close_matches(name[:_CLAIMED_MAX], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return MCPError(_INVALID_PARAMS, f"unknown tool {name[:_CLAIMED_MAX]!r}{hint}")
+
+
+def build_server(tools: Tools, *, name: str, instructions: str) -> Server[Any]:
+    """Return the SDK's server, which speaks both eras on every transport."""
+    server: Server[Any] = Server(
+        name,
+        version=version("signoff"),
+        instructions="\n\n".join(part for part in (instructions.strip(), _PENDING_WORDS) if part),
+        cache_hints={"tools/list": CacheHint(_CACHE_MS, "private")},
+        # Without it the SDK walks tools/list on every modern call.
+        get_tool_input_schema=tools.listing.input_schema,
+    )
+    # Spans would carry error texts to whatever exporter the environment names.
+    server.middleware.clear()
+    server.add_request_handler("tools/list", types.PaginatedRequestParams, tools.list_tools)
+    server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call_tool)
+    return server
+
+
+def _caller(context: Context) -> Caller:
+    """Return who sent this message: its own bearer over HTTP, the connection's on a stream."""
+    request = context.request
+    found: object = (
+        request.scope.get(CALLER_KEY) if isinstance(request, Request) else context.lifespan_context
+    )
+    if not isinstance(found, Caller):
+        raise MCPError(_INVALID_PARAMS, "who is asking is not known")
+    return found
+
+
+def _claimed(context: Context) -> ClientInfo:
+    params = context.session.client_params
+    if params is None:
+        return ClientInfo()
+    claimed = params.client_info
+    return ClientInfo(name=claimed.name[:_CLAIMED_MAX], version=claimed.version[:_CLAIMED_MAX])
+
+
+def _was_sent_before(context: Context) -> bool:
+    meta: object = (context.params or {}).get("_meta")
+    return isinstance(meta, Mapping) and cast("Mapping[str, object]", meta).get(RESENT) is True
+
+
+def _invalid(violations: Sequence[Violation]) -> Refused:
+    lines = ("The arguments of this call are not valid; nothing was done.", *map(str, violations))
+    return Refused(code="invalid_arguments", message="\n".join(lines))
+
+
+def _bad_note(said: Json) -> Violation:
+    rule = "maxLength" if isinstance(said, str) else "type"
+    return Violation(
+        path=NOTE, rule=rule, message=f"must be a text of at most {NOTE_MAX} characters"
+    )
