@@ -1,11 +1,17 @@
 """What the domain needs from outside: the feed of changes, and the storage of approvals.
 
-Protocols only. Each method says what a crash before and after it means. Storage implements them
-and depends inward; nothing here knows SQL.
+Protocols and the values they exchange, nothing else. Each method says what a crash before and
+after it means. Storage implements them and depends inward; nothing here knows SQL.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeAlias
+
+from signoff.approvals.request import Approval, Status
+from signoff.canonical import Json
 
 
 class Watch(Protocol):
@@ -28,4 +34,169 @@ class Changes(Protocol):
 
         An `id` of `*` watches every record of that kind.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A backchannel request that passed every check of the edge, ready to become an approval."""
+
+    id: str
+    client_id: str
+    call_id: str | None
+    eligible: tuple[str, ...]
+    scope: str
+    binding_message: str | None
+    authorization_details: tuple[Mapping[str, Json], ...]
+    digest: str
+    nonce: str
+    acr: str
+    resources: tuple[str, ...]
+    expires_in: timedelta
+    ticket: bytes
+    """SHA-256 of the auth_req_id that the client gets."""
+    interval_s: int
+    pending_per_client: int
+    pending_per_user: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The approval stands. `repeated`: it stood already, the request has a further id for it."""
+
+    approval: Approval
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOpened:
+    """Nothing was stored.
+
+    `conflict`: the call has an approval of other content. `too_many`: a cap on pending requests.
+    `nobody`: no eligible user may act. `client_off`: the client was switched off meanwhile.
+    """
+
+    why: Literal["conflict", "too_many", "nobody", "client_off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a poll needs to know, without the details: one indexed read."""
+
+    approval_id: str
+    status: Status
+    """As it is at the time of reading: a pending one past its end reads `expired`."""
+    interval_s: int
+    expires_at: datetime
+    decided_by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The decision stands and survives a crash."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLate:
+    """Somebody or something else ended it first; `approval` says what."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """The decision is about something else (`digest`), or made too weakly (`acr`)."""
+
+    approval: Approval
+    member: Literal["digest", "acr"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotYours:
+    """Unknown, or not for this user: the same to whoever asks."""
+
+
+Decision: TypeAlias = Decided | TooLate | Mismatch | NotYours
+Verdict: TypeAlias = Literal["approve", "deny"]
+
+
+class ApprovalStore(Protocol):
+    """Approvals at rest. Each changing method is one transaction with its audit row.
+
+    A crash before a method returns may leave it done or not done; after it returned, it is done
+    for good. None of them can be half done.
+    """
+
+    async def open(self, opening: Opening) -> Opened | NotOpened:
+        """Store the approval, or find the one its call has, and add the auth_req_id.
+
+        A crash after it: the client asks again with the same call and finds the same approval.
+        """
+        ...
+
+    async def load(self, approval_id: str) -> Approval | None:
+        """Return an approval whoever asks. Not for the page."""
+        ...
+
+    async def view(self, approval_id: str, *, user_id: str) -> Approval | None:
+        """Return an approval to somebody who may decide it, and None to everybody else."""
+        ...
+
+    async def inbox(self, user_id: str, *, limit: int) -> list[Approval]:
+        """Return what the user may decide, soonest end first, then what is over, newest first."""
+        ...
+
+    async def find(self, ticket: bytes, *, client_id: str) -> Ticket | None:
+        """Return where the request stands; None when unknown or another client's."""
+        ...
+
+    async def slow_down(self, ticket: bytes, *, by_s: int, at_most_s: int) -> None:
+        """Lengthen the interval of this auth_req_id for good."""
+        ...
+
+    async def decide(
+        self,
+        approval_id: str,
+        *,
+        user_id: str,
+        digest: str,
+        verdict: Verdict,
+        reason: str | None,
+        acr: str,
+    ) -> Decision:
+        """Decide once: state, end, eligibility, digest and who is switched off, in the swap."""
+        ...
+
+    async def redeem(
+        self, ticket: bytes, *, client_id: str, jti: str, decided_at: datetime
+    ) -> Approval | None:
+        """Consume the yes for the token `jti`; None when somebody was first or it does not hold.
+
+        A crash after it and before the token arrived: the yes is gone, the call lapses.
+        """
+        ...
+
+    async def withdraw(self, ticket: bytes, *, client_id: str) -> Status | None:
+        """End a pending request of this client; return the status then, None when unknown."""
+        ...
+
+    async def note_outcome(
+        self, ticket: bytes, *, client_id: str, state: str, at: datetime, note: str | None
+    ) -> bool:
+        """Keep how the call goes, for the page; older news never replaces newer. False: unknown."""
+        ...
+
+    async def note_listener(self, ticket: bytes, *, client_id: str, left: datetime | None) -> bool:
+        """Keep since when nobody listens, or that somebody does again. False: unknown."""
+        ...
+
+    async def sweep(self, *, limit: int) -> Sequence[str]:
+        """Expire and lapse what is over, at most `limit`; return the ids of those."""
+        ...
+
+    async def forget(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete ended approvals opened longer ago than that; return how many."""
         ...

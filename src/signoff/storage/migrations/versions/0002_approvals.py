@@ -47,16 +47,25 @@ TABLES = (
     "CREATE INDEX approvals_pending ON approvals (expires_at) WHERE status = 'pending'",
     "CREATE INDEX approvals_approved ON approvals (redeem_by) WHERE status = 'approved'",
     "CREATE INDEX approvals_by_client ON approvals (client_id) WHERE status = 'pending'",
-    # Who may see and decide; ordered for the inbox.
+    "CREATE INDEX approvals_age ON approvals (opened_at)",
+    # Who may see and decide; ordered for the inbox. `waiting` is 1 while the approval is pending.
     """
     CREATE TABLE approval_eligible (
       user_id TEXT NOT NULL,
       opened_at INTEGER NOT NULL,
       approval_id TEXT NOT NULL REFERENCES approvals (id) ON DELETE CASCADE,
+      waiting INTEGER NOT NULL CHECK (waiting IN (0, 1)),
       PRIMARY KEY (user_id, opened_at, approval_id)
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE UNIQUE INDEX approval_eligible_of ON approval_eligible (approval_id, user_id)",
+    "CREATE INDEX approval_eligible_waiting ON approval_eligible (user_id) WHERE waiting = 1",
+    """
+    CREATE VIEW approval_cards AS
+    SELECT approvals.*, (SELECT json_group_array(user_id) FROM approval_eligible
+                         WHERE approval_id = approvals.id) AS eligible
+    FROM approvals
+    """,
     # auth_req_ids by SHA-256; one approval may have several.
     """
     CREATE TABLE auth_req_ids (
@@ -104,14 +113,13 @@ TABLES = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX spent_ids_expiry ON spent_ids (expires_at)",
-    # A key is published from `created_at`, signs from `signs_from`, is taken out at `removed_at`.
+    # A key is published from `created_at` and signs from `signs_from`; `private` is sealed.
     """
     CREATE TABLE signing_keys (
       kid TEXT PRIMARY KEY,
       private BLOB NOT NULL,
       created_at INTEGER NOT NULL,
-      signs_from INTEGER NOT NULL,
-      removed_at INTEGER
+      signs_from INTEGER NOT NULL
     ) STRICT
     """,
 )

@@ -1,0 +1,328 @@
+"""OAuth clients: who may talk to the authorization server, and the operator's doors to them.
+
+Owns the record of a client, the rules for making and changing one, and where a client is looked
+up (`Directory`: the gate in memory, every other in the store). A secret exists in clear only in
+the answer that makes it. Knows no HTTP; `client_auth.py` checks credentials.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol, TypeAlias
+
+from signoff.canonical import Json, canonical_bytes
+from signoff.tokens.keys import KeySet, TokenError
+
+Role: TypeAlias = Literal["machine", "gate"]
+Origin: TypeAlias = Literal["operator", "self"]
+AuthMethod: TypeAlias = Literal["client_secret", "private_key_jwt"]
+
+CIBA: Final = "urn:openid:params:grant-type:ciba"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+GATE_ID: Final = "signoff-gate"
+_GRANTS: Final = frozenset({CIBA, CLIENT_CREDENTIALS})
+_SHOWN: Final = 6
+_MAX_OVERLAP: Final = timedelta(days=7)
+_MAX_METADATA: Final = 4096
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
+_URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:[\x21\x22\x24-\x7e]{1,500}")  # no fragment
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749 §3.3
+_NAME: Final = re.compile(
+    r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,100}"
+)
+
+
+class ClientError(ValueError):
+    """What was asked cannot be. The message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A registered client. `secret_start` are the first characters, to tell secrets apart."""
+
+    id: str
+    name: str
+    role: Role = "machine"
+    origin: Origin = "operator"
+    auth_method: AuthMethod = "client_secret"
+    grant_types: frozenset[str] = frozenset({CLIENT_CREDENTIALS})
+    scopes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    metadata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    jwks: str | None = None
+    secret_start: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """SHA-256 of the secrets that open a client: the present one and, for a while, the last."""
+
+    current: bytes | None
+    previous: bytes | None = None
+    previous_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A client as authentication needs it."""
+
+    client: Client
+    secrets: Secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A client and its secret, shown once; None for a client that brings a key."""
+
+    client: Client
+    secret: str | None
+
+
+class ClientStore(Protocol):
+    """Clients at rest. Each change is one transaction with its audit row."""
+
+    async def find(self, client_id: str) -> Known | None:
+        """Return a client and the hashes of its secrets."""
+        ...
+
+    async def list(self, *, limit: int, offset: int) -> Sequence[Client]:
+        """Return clients, newest first."""
+        ...
+
+    async def add(self, client: Client, secret: Secrets, *, by: str) -> bool:
+        """Store a new client; False when the id is taken."""
+        ...
+
+    async def update(self, client: Client, *, by: str) -> bool:
+        """Replace name, scopes, audiences, metadata and expiry; False when it is gone."""
+        ...
+
+    async def rotate(
+        self, client_id: str, *, secret: bytes, start: str, overlap: timedelta, by: str
+    ) -> bool:
+        """Put a new secret in place; the old one opens for `overlap` more. False when gone."""
+        ...
+
+    async def remove(self, client_id: str, *, by: str) -> bool:
+        """Delete a client and end what it has open; False when it is gone."""
+        ...
+
+    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
+        """Record an assertion's `jti`; False when it was used before."""
+        ...
+
+    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
+        """Record a token issued to the client itself; False when it may not have one now."""
+        ...
+
+
+class Directory:
+    """Where a client is looked up. The gate's secret is in memory only, never in the store."""
+
+    def __init__(self, store: ClientStore, *, gate: Known | None) -> None:
+        self._store, self._gate = store, gate
+
+    async def find(self, client_id: str) -> Known | None:
+        """Return the client with this id."""
+        if self._gate is not None and client_id == self._gate.client.id:
+            return self._gate
+        return await self._store.find(client_id)
+
+    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
+        """Record an assertion's `jti`; False when it was used before."""
+        return await self._store.spend_jti(client_id, jti, expires_at=expires_at)
+
+    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
+        """Record a token issued to the client itself; False when it may not have one now."""
+        return await self._store.record_token(client_id, jti=jti, scope=scope)
+
+
+class MachineClients:
+    """The operator's doors: create, list, show, update, rotate, delete."""
+
+    def __init__(
+        self,
+        store: ClientStore,
+        *,
+        taken: Callable[[], Collection[str]],
+        now: Callable[[], datetime],
+        new_token: Callable[[int], str] = secrets.token_urlsafe,
+    ) -> None:
+        """`taken` returns the user ids: a client may have none of them."""
+        self._store, self._taken, self._now, self._new_token = store, taken, now, new_token
+
+    async def create(
+        self,
+        *,
+        name: str,
+        by: str,
+        client_id: str | None = None,
+        role: Role = "machine",
+        grant_types: Collection[str] = (CLIENT_CREDENTIALS,),
+        scopes: Sequence[str] = (),
+        audiences: Sequence[str] = (),
+        metadata: Mapping[str, Json] | None = None,
+        expires_in: timedelta | None = None,
+        jwks: str | None = None,
+    ) -> Issued:
+        """Make a client. With `jwks` it signs assertions, else it gets a secret, shown once.
+
+        Raises:
+            ClientError: names what is wrong.
+        """
+        client = Client(
+            id=client_id or "client_" + self._new_token(16),
+            name=name,
+            role=role,
+            auth_method="client_secret" if jwks is None else "private_key_jwt",
+            grant_types=frozenset(grant_types),
+            scopes=tuple(dict.fromkeys(scopes)),
+            audiences=tuple(dict.fromkeys(audiences)),
+            metadata=metadata or {},
+            jwks=jwks,
+            expires_at=None if expires_in is None else self._now() + expires_in,
+        )
+        _check(client, now=self._now())
+        if client.id in self._taken() or client.id == GATE_ID:
+            raise ClientError(f"the id {client.id} belongs to somebody else")
+        secret = None if jwks is not None else self._new_token(32)
+        start = None if secret is None else secret[:_SHOWN]
+        stored = replace(client, secret_start=start)
+        if not await self._store.add(
+            stored, Secrets(current=secret and hash_secret(secret)), by=by
+        ):
+            raise ClientError(f"the id {client.id} belongs to another client")
+        return Issued(client=await self.show(client.id), secret=secret)
+
+    async def list(self, *, limit: int = 50, offset: int = 0) -> Sequence[Client]:
+        """Return clients, newest first, without secrets."""
+        return await self._store.list(limit=max(1, min(limit, 500)), offset=max(0, offset))
+
+    async def show(self, client_id: str) -> Client:
+        """Return one client.
+
+        Raises:
+            ClientError: there is none.
+        """
+        known = await self._store.find(client_id)
+        if known is None:
+            raise ClientError(f"there is no client {client_id[:64]}")
+        return known.client
+
+    async def update(
+        self,
+        client_id: str,
+        *,
+        by: str,
+        name: str | None = None,
+        scopes: Sequence[str] | None = None,
+        audiences: Sequence[str] | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        expires_in: timedelta | None = None,
+    ) -> Client:
+        """Change what is given; the rest stays.
+
+        Raises:
+            ClientError: there is no such client, or a value is wrong.
+        """
+        before = await self.show(client_id)
+        after = replace(
+            before,
+            name=before.name if name is None else name,
+            scopes=before.scopes if scopes is None else tuple(dict.fromkeys(scopes)),
+            audiences=before.audiences if audiences is None else tuple(dict.fromkeys(audiences)),
+            metadata=before.metadata if metadata is None else metadata,
+            expires_at=before.expires_at if expires_in is None else self._now() + expires_in,
+        )
+        _check(after, now=self._now())
+        if not await self._store.update(after, by=by):
+            raise ClientError(f"there is no client {client_id[:64]}")
+        return await self.show(client_id)
+
+    async def rotate(self, client_id: str, *, by: str, overlap: timedelta = timedelta(0)) -> Issued:
+        """Give a client a new secret; the old one opens for `overlap` more.
+
+        Raises:
+            ClientError: there is no such client, it has no secret, or the overlap is too long.
+        """
+        client = await self.show(client_id)
+        if client.auth_method != "client_secret":
+            raise ClientError(f"{client_id} signs with its own key and has no secret")
+        if not timedelta(0) <= overlap <= _MAX_OVERLAP:
+            raise ClientError("the overlap is between 0 and 7 days")
+        secret = self._new_token(32)
+        digest = hash_secret(secret)
+        if not await self._store.rotate(
+            client_id, secret=digest, start=secret[:_SHOWN], overlap=overlap, by=by
+        ):
+            raise ClientError(f"there is no client {client_id[:64]}")
+        return Issued(client=await self.show(client_id), secret=secret)
+
+    async def delete(self, client_id: str, *, by: str) -> None:
+        """Delete a client and end what it has open.
+
+        Raises:
+            ClientError: there is none.
+        """
+        if not await self._store.remove(client_id, by=by):
+            raise ClientError(f"there is no client {client_id[:64]}")
+
+
+def gate_client(secret: str) -> Known:
+    """Return the reserved client of the gate in this process, opened by `secret`."""
+    client = Client(
+        id=GATE_ID, name="signoff", role="gate", grant_types=frozenset({CIBA}), scopes=("openid",)
+    )
+    return Known(client=client, secrets=Secrets(current=hash_secret(secret)))
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return SHA-256 of a secret of 256 random bits: nothing slower is needed to keep it."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _check(client: Client, *, now: datetime) -> None:
+    problems = (
+        (
+            not _ID.fullmatch(client.id),
+            "an id is 3 to 64 letters, digits, dots, dashes, underscores",
+        ),
+        (not _NAME.fullmatch(client.name), "a name is 1 to 100 visible characters"),
+        (not client.name.strip(), "a name is 1 to 100 visible characters"),
+        (not all(map(_SCOPE.fullmatch, client.scopes)), "a scope is printable, without blanks"),
+        (not all(map(_is_uri, client.audiences)), "an audience is an absolute URI"),
+        (not client.grant_types, "a client needs a grant type"),
+        (not client.grant_types <= _GRANTS, f"the grant types are {', '.join(sorted(_GRANTS))}"),
+        (len(canonical_bytes(dict(client.metadata))) > _MAX_METADATA, "metadata is over 4 KiB"),
+        (client.expires_at is not None and client.expires_at <= now, "the expiry is in the past"),
+        (
+            client.origin == "self" and CIBA in client.grant_types,
+            "a self-registered client may not ask people for approval",
+        ),
+    )
+    for wrong, message in problems:
+        if wrong:
+            raise ClientError(message)
+    if client.jwks is not None:
+        _check_keys(client.jwks)
+
+
+def _check_keys(jwks: str) -> None:
+    try:
+        usable = len(KeySet.parse(jwks))
+    except TokenError as error:
+        raise ClientError(f"the key set: {error}") from error
+    if not usable:
+        raise ClientError("the key set holds no key that can sign")
+
+
+def _is_uri(text: str) -> bool:
+    return _URI.fullmatch(text) is not None

@@ -1,0 +1,222 @@
+"""Clients at rest, and the assertion ids they have spent.
+
+Implements `oauth.clients.ClientStore` on SQLite. Secrets stand here as SHA-256 only. A client that
+is switched off stands in `disabled`, like a user.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from signoff.audit import AuditEvent
+from signoff.oauth.clients import Client, Known, Secrets
+from signoff.storage.people import end_open
+from signoff.storage.sqlite import Database, Row, Tx, from_us, to_us
+
+FIND: Final = """
+SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
+FROM clients WHERE id = :id
+"""
+LIST: Final = """
+SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
+FROM clients ORDER BY created_at DESC, id LIMIT :limit OFFSET :offset
+"""
+ADD: Final = """
+INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, secret_start, jwks,
+                     grant_types, scopes, audiences, metadata, created_at, updated_at, expires_at)
+VALUES (:id, :name, :role, :origin, :auth_method, :secret_hash, :secret_start, :jwks,
+        :grant_types, :scopes, :audiences, :metadata, :now, :now, :expires_at)
+ON CONFLICT (id) DO NOTHING
+"""
+UPDATE: Final = """
+UPDATE clients SET name = :name, scopes = :scopes, audiences = :audiences, metadata = :metadata,
+                   expires_at = :expires_at, updated_at = :now
+WHERE id = :id
+"""
+ROTATE: Final = """
+UPDATE clients
+SET previous_hash = CASE WHEN :until > :now THEN secret_hash END,
+    previous_until = CASE WHEN :until > :now THEN :until END,
+    secret_hash = :secret_hash, secret_start = :secret_start, updated_at = :now
+WHERE id = :id AND auth_method = 'client_secret'
+"""
+REMOVE: Final = "DELETE FROM clients WHERE id = :id"
+USED: Final = """
+UPDATE clients SET last_used_at = :now
+WHERE id = :id AND (expires_at IS NULL OR expires_at > :now)
+  AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :id)
+"""
+SPEND: Final = """
+INSERT INTO spent_ids (kind, issuer, value, expires_at)
+VALUES ('client_assertion', :client_id, :jti, :expires_at)
+ON CONFLICT (kind, issuer, value) DO NOTHING
+"""
+# A few at a time, on the way: the table never holds much more than what is still alive.
+FORGET_SPENT: Final = """
+DELETE FROM spent_ids WHERE (kind, issuer, value) IN
+  (SELECT kind, issuer, value FROM spent_ids WHERE expires_at < :now LIMIT 8)
+"""
+
+
+class SqliteClients:
+    """The store's side of `oauth.clients`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, client_id: str) -> Known | None:
+        """Return a client and the hashes of its secrets."""
+        row = await self._database.fetch_one(FIND, {"id": client_id})
+        if row is None:
+            return None
+        until = row["previous_until"]
+        return Known(
+            client=_read(row),
+            secrets=Secrets(
+                current=row["secret_hash"],
+                previous=row["previous_hash"],
+                previous_until=None if until is None else from_us(until),
+            ),
+        )
+
+    async def list(self, *, limit: int, offset: int) -> Sequence[Client]:
+        """Return clients, newest first."""
+        params = {"limit": limit, "offset": offset}
+        return [_read(row) for row in await self._database.fetch_all(LIST, params)]
+
+    async def add(self, client: Client, secret: Secrets, *, by: str) -> bool:
+        """Store a new client; False when the id is taken."""
+
+        def job(tx: Tx) -> bool:
+            params = _params(client) | {
+                "now": tx.now_us,
+                "role": client.role,
+                "origin": client.origin,
+                "auth_method": client.auth_method,
+                "secret_hash": secret.current,
+                "secret_start": client.secret_start,
+                "jwks": client.jwks,
+                "grant_types": " ".join(sorted(client.grant_types)),
+            }
+            if not tx.execute(ADD, params):
+                return False
+            facts = AuditEvent(
+                event="client.created",
+                subject=client.id,
+                actor=by,
+                details={"role": client.role, "scopes": [*client.scopes]},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+    async def update(self, client: Client, *, by: str) -> bool:
+        """Replace name, scopes, audiences, metadata and expiry; False when it is gone."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(UPDATE, _params(client) | {"now": tx.now_us}):
+                return False
+            facts = AuditEvent(
+                event="client.updated",
+                subject=client.id,
+                actor=by,
+                details={"scopes": [*client.scopes]},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+    async def rotate(
+        self, client_id: str, *, secret: bytes, start: str, overlap: timedelta, by: str
+    ) -> bool:
+        """Put a new secret in place; the old one opens for `overlap` more. False when gone."""
+
+        def job(tx: Tx) -> bool:
+            params = {
+                "id": client_id,
+                "secret_hash": secret,
+                "secret_start": start,
+                "now": tx.now_us,
+                "until": to_us(tx.now + overlap),
+            }
+            if not tx.execute(ROTATE, params):
+                return False
+            tx.audit(AuditEvent(event="client.secret_rotated", subject=client_id, actor=by))
+            return True
+
+        return await self._database.write(job)
+
+    async def remove(self, client_id: str, *, by: str) -> bool:
+        """Delete a client and end what it has open; False when it is gone."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(REMOVE, {"id": client_id}):
+                return False
+            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
+            end_open(tx, client_id, actor=by)
+            return True
+
+        return await self._database.write(job)
+
+    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
+        """Record an assertion's `jti`; False when it was used before."""
+        params = {"client_id": client_id, "jti": jti, "expires_at": to_us(expires_at)}
+
+        def job(tx: Tx) -> bool:
+            tx.execute(FORGET_SPENT, {"now": tx.now_us})
+            return tx.execute(SPEND, params) == 1
+
+        return await self._database.write(job)
+
+    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
+        """Record a token issued to the client itself; False when it may not have one now."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(USED, {"id": client_id, "now": tx.now_us}):
+                return False
+            facts = AuditEvent(
+                event="client.token_issued",
+                subject=client_id,
+                actor=client_id,
+                details={"jti": jti, "scope": scope},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+
+def _params(client: Client) -> dict[str, object]:
+    return {
+        "id": client.id,
+        "name": client.name,
+        "scopes": json.dumps(client.scopes),
+        "audiences": json.dumps(client.audiences),
+        "metadata": json.dumps(client.metadata),
+        "expires_at": client.expires_at and to_us(client.expires_at),
+    }
+
+
+def _read(row: Row) -> Client:
+    times = {
+        name: None if row[name] is None else from_us(row[name])
+        for name in ("created_at", "updated_at", "expires_at", "last_used_at")
+    }
+    return Client(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        origin=row["origin"],
+        auth_method=row["auth_method"],
+        grant_types=frozenset(row["grant_types"].split()),
+        scopes=tuple(json.loads(row["scopes"])),
+        audiences=tuple(json.loads(row["audiences"])),
+        metadata=json.loads(row["metadata"]),
+        jwks=row["jwks"],
+        secret_start=row["secret_start"],
+        disabled=bool(row["disabled"]),
+        **times,
+    )

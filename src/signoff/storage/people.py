@@ -1,0 +1,76 @@
+"""Who is switched off: users and clients alike, they share one namespace.
+
+Owns `disabled` and what switching off ends at once: sessions, pending approvals that nobody else
+may decide, every pending approval and unfetched yes of a client. What is under way elsewhere
+(claims, intents, redemptions) checks the same table in its own statement.
+"""
+
+from typing import Final
+
+from signoff.approvals.request import Event, Status
+from signoff.audit import AuditEvent
+from signoff.storage import approval_rows as rows
+from signoff.storage.sqlite import Database, Tx
+
+DISABLE: Final = "INSERT INTO disabled (id, at) VALUES (:id, :now) ON CONFLICT (id) DO NOTHING"
+ENABLE: Final = "DELETE FROM disabled WHERE id = :id"
+DISABLED: Final = "SELECT id FROM disabled ORDER BY id"
+END_SESSIONS: Final = "DELETE FROM sessions WHERE user_id = :id RETURNING id"
+END_LOGIN_CODES: Final = "DELETE FROM login_codes WHERE user_id = :id"
+OPEN_OF: Final = """
+SELECT * FROM approval_cards
+WHERE (status = 'pending' AND client_id = :id)
+   OR (status = 'pending' AND id IN
+         (SELECT approval_id FROM approval_eligible WHERE user_id = :id AND waiting = 1)
+       AND NOT EXISTS (SELECT 1 FROM approval_eligible e
+                       WHERE e.approval_id = approval_cards.id
+                         AND e.user_id NOT IN (SELECT disabled.id FROM disabled)))
+   OR (status = 'approved' AND (client_id = :id OR decided_by = :id))
+"""
+
+
+class SqlitePeople:
+    """Switches users and clients off and on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def disabled(self) -> frozenset[str]:
+        """Return the ids that are switched off."""
+        return frozenset(row["id"] for row in await self._database.fetch_all(DISABLED))
+
+    async def disable(self, id: str, *, by: str) -> bool:  # noqa: A002 — user or client
+        """Switch off; one transaction with everything that ends. False: it was off already."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(DISABLE, {"id": id, "now": tx.now_us}):
+                return False
+            tx.audit(AuditEvent(event="account.disabled", subject=id, actor=by))
+            for session in tx.all(END_SESSIONS, {"id": id}):
+                tx.changed("session", session["id"])
+            tx.execute(END_LOGIN_CODES, {"id": id})
+            end_open(tx, id, actor=by)
+            return True
+
+        return await self._database.write(job)
+
+    async def enable(self, id: str, *, by: str) -> bool:  # noqa: A002 — user or client
+        """Switch on again; what ended stays ended. False: it was not off."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(ENABLE, {"id": id}):
+                return False
+            tx.audit(AuditEvent(event="account.enabled", subject=id, actor=by))
+            return True
+
+        return await self._database.write(job)
+
+
+def end_open(tx: Tx, id: str, *, actor: str) -> None:  # noqa: A002 — user or client
+    """End what only this user could decide and what this client asked for or has not fetched."""
+    for row in tx.all(OPEN_OF, {"id": id}):
+        approval = rows.end_if_due(tx, rows.read(row, None))
+        if approval.status is Status.PENDING:
+            rows.end(tx, approval, Event.WITHDRAW, actor=actor)
+        elif approval.status is Status.APPROVED:
+            rows.end(tx, approval, Event.LAPSE, actor=actor)
