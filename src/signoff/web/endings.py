@@ -4,12 +4,15 @@ Owns the stages a page can show and what each says: what happened, and what happ
 chat. Pure; the states themselves belong to `approvals/request.py` and the gate.
 """
 
-from collections.abc import Mapping
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
-from signoff.approvals.request import Approval, Status
+from signoff.approvals.request import Approval, Event, Status, advance
 
 Tone = Literal["good", "bad", "warn", "calm", "busy"]
 
@@ -171,3 +174,28 @@ def ending(approval: Approval) -> Ending | None:
     if at is Stage.PENDING:
         return None
     return (_APPLICATION if approval.call_id is None else _CALLS)[at]
+
+
+def settled(approval: Approval, *, now: datetime) -> Approval:
+    """Return `approval` as it is at `now`: past its time it is over, swept or not."""
+    if approval.status is Status.PENDING and now >= approval.expires_at:
+        return advance(approval, Event.EXPIRE, now=now)
+    return approval
+
+
+def seconds_left(approval: Approval, *, now: datetime) -> int:
+    """Return how long the approval may still be decided, 0 when it is over."""
+    if approval.status is not Status.PENDING:
+        return 0
+    return max(0, math.ceil((approval.expires_at - now).total_seconds()))
+
+
+def version(approval: Approval) -> str:
+    """Return a word that changes when a page of `approval` must be read again."""
+    return "-".join((stage(approval), approval.decided_by or "", approval.outcome or ""))
+
+
+def inbox_version(approvals: Sequence[Approval]) -> str:
+    """Return a word that changes when the list must be read again."""
+    listed = "\n".join(f"{approval.id} {version(approval)}" for approval in approvals)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""The routes of everything that needs an approver's session, put together.
+
+Owns the order of routes, the strict headers of every answer and where a `PageError` becomes a
+page. Knows what it needs by ports and arguments; reads no environment and keeps no state.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from signoff.approvals.ports import Changes
+from signoff.approvals.service import Approvals
+from signoff.approvals.sessions import SessionStore
+from signoff.catalog.model import User
+from signoff.web.assets import Assets
+from signoff.web.events import Events
+from signoff.web.login import Login
+from signoff.web.pages import Pages, Reconcile
+from signoff.web.render import Renderer
+from signoff.web.session import PageError, SignIn
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteConfig:
+    """What the pages need to know. `public_url` is the one origin that may post to them."""
+
+    public_url: str
+    name: str
+    users: Mapping[str, User]
+
+
+def pages(
+    config: SiteConfig,
+    *,
+    approvals: Approvals,
+    sessions: SessionStore,
+    changes: Changes,
+    reconcile: Reconcile,
+    now: Callable[[], datetime],
+) -> list[BaseRoute]:
+    """Return the approver's routes. `now` is the store's clock."""
+    assets = Assets()
+    renderer = Renderer(name=config.name, assets=assets)
+    sign_in = SignIn(sessions, public_url=config.public_url)
+    cards = Pages(
+        approvals=approvals,
+        sign_in=sign_in,
+        renderer=renderer,
+        changes=changes,
+        reconcile=reconcile,
+        users=config.users,
+        now=now,
+    )
+    login = Login(approvals=approvals, sessions=sessions, sign_in=sign_in, renderer=renderer)
+    events = Events(approvals=approvals, sign_in=sign_in, changes=changes, now=now)
+
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except PageError as error:
+                return renderer.problem(error)
+
+        return answer
+
+    return [
+        Route("/approvals", guarded(cards.inbox), methods=["GET"]),
+        Route("/approvals/events", guarded(events.inbox), methods=["GET"]),
+        Route("/approvals/{id}", guarded(cards.card), methods=["GET"]),
+        Route("/approvals/{id}/decision", guarded(cards.decide), methods=["POST"]),
+        Route("/approvals/{id}/reconcile", guarded(cards.settle), methods=["POST"]),
+        Route("/approvals/{id}/events", guarded(events.one), methods=["GET"]),
+        Route("/login/{code}", guarded(login.ask), methods=["GET"]),
+        Route("/login/{code}", guarded(login.enter), methods=["POST"]),
+        Route("/logout", guarded(login.leave), methods=["POST"]),
+        Route("/static/{name}", guarded(assets.serve), methods=["GET"]),
+    ]

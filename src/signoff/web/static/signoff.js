@@ -1,0 +1,196 @@
+// What a page does beyond its form: the device key, the countdown, live state, the armed button.
+// No framework and no HTML from strings. Without this file the page reads and denies.
+(() => {
+  "use strict";
+  const ARM_MS = 800;
+  const SPOKEN = [60, 30, 10];
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const say = (id, text) => { const el = document.getElementById(id); if (el) el.textContent = text; };
+
+  // --- Times in the reader's own zone -------------------------------------------------------
+  const clock = (moment) => {
+    const time = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const today = moment.toDateString() === new Date().toDateString();
+    return today ? time : `${moment.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+  };
+  for (const el of all("time[data-clock]")) el.textContent = clock(new Date(el.dateTime));
+
+  // --- The device key: made at sign-in, kept by this origin, never extractable ---------------
+  const store = () => new Promise((resolve, reject) => {
+    const opening = indexedDB.open("signoff", 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore("device-keys");
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  const within = async (mode, act) => {
+    const db = await store();
+    try {
+      return await new Promise((resolve, reject) => {
+        const transaction = db.transaction("device-keys", mode);
+        const asked = act(transaction.objectStore("device-keys"));
+        transaction.oncomplete = () => resolve(asked.result);
+        transaction.onerror = transaction.onabort = () => reject(transaction.error);
+      });
+    } finally {
+      db.close();
+    }
+  };
+  const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+    .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const makeKey = async () => {
+    const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+    const { crv, kty, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+    // RFC 7638: the thumbprint names the key on both sides.
+    const print = new TextEncoder().encode(JSON.stringify({ crv, kty, x, y }));
+    const id = base64url(await crypto.subtle.digest("SHA-256", print));
+    await within("readwrite", (keys) => { keys.clear(); return keys.put(pair.privateKey, id); });
+    return JSON.stringify({ crv, kty, x, y });
+  };
+  const loadKey = async (id) => id && self.crypto?.subtle ? within("readonly", (keys) => keys.get(id)) : undefined;
+
+  const login = $("form[data-login]");
+  if (login) {
+    login.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      $("button", login).disabled = true;
+      say("hint", "Signing in…");
+      try {
+        login.elements.device_key.value = await makeKey();
+      } catch {
+        // The sign-in then only reads and denies, and the card says why.
+        login.elements.device_key.value = "";
+      }
+      login.submit();
+    });
+    // A page brought back by the back button has a used link and a disabled button.
+    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  }
+
+  // --- Approving: armed late, read to the end, signed -----------------------------------------
+  const decide = $("form[data-decide]");
+  if (decide) {
+    const signs = decide.hasAttribute("data-sign");
+    const approve = $("#approve", decide);
+    const verbs = { approve: "approve", yes: "done", no: "not-done" };
+    const unseen = approve ? new Set(all("[data-seen]")) : new Set();
+    let armed = false;
+    let key;
+    const ready = () => armed && unseen.size === 0;
+    const show = () => {
+      if (!approve || approve.disabled) return;
+      approve.setAttribute("aria-disabled", String(!ready()));
+      say("hint", unseen.size ? "Read to the end to approve" : "");
+    };
+    if (approve) {
+      const seen = new IntersectionObserver((entries) => {
+        for (const { isIntersecting, target } of entries) {
+          if (isIntersecting) { unseen.delete(target); seen.unobserve(target); }
+        }
+        show();
+      });
+      unseen.forEach((mark) => seen.observe(mark));
+      setTimeout(() => { armed = true; show(); }, ARM_MS);
+    }
+    const keyless = (why) => {
+      const notice = $("#keyless");
+      if (notice) { $("[data-why]", notice).textContent = why; notice.hidden = false; }
+      say("hint", "");
+    };
+    (async () => {
+      if (!signs) { show(); return; }
+      if (!decide.dataset.key) return;
+      try { key = await loadKey(decide.dataset.key); } catch { key = undefined; }
+      if (key) {
+        for (const button of all("button", decide)) button.disabled = false;
+        show();
+      } else {
+        keyless(self.crypto?.subtle
+          ? "This browser no longer has the key made when it signed in."
+          : "Browsers keep keys only for https and for localhost, and this is neither.");
+      }
+    })();
+    decide.addEventListener("submit", async (event) => {
+      const button = event.submitter;
+      const verb = button && verbs[button.value];
+      if (!verb) return;
+      event.preventDefault();
+      if (button === approve && !ready()) {
+        const [next] = unseen;
+        if (next) next.scrollIntoView({ block: "center" });
+        return;
+      }
+      if (decide.dataset.sending) return;
+      decide.dataset.sending = "yes";
+      if (key) {
+        const { id, digest, nonce } = decide.dataset;
+        const message = ["signoff device proof", verb, id, digest, nonce].join("\n");
+        try {
+          decide.elements.proof.value = base64url(await crypto.subtle.sign(
+            { name: "ECDSA", hash: "SHA-256" }, key, new TextEncoder().encode(message)));
+        } catch {
+          delete decide.dataset.sending;
+          keyless("This browser’s key did not sign.");
+          return;
+        }
+      }
+      const chosen = document.createElement("input");
+      chosen.type = "hidden";
+      chosen.name = button.name;
+      chosen.value = button.value;
+      decide.append(chosen);
+      decide.submit();
+    });
+    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  }
+
+  // --- Countdown: the server says how many seconds are left, this clock only counts ----------
+  const counters = all("[data-left]").map((el) => ({ el, end: performance.now() + 1000 * el.dataset.left }));
+  const format = (left) => {
+    const pad = (n) => String(n).padStart(2, "0");
+    const [hours, minutes, seconds] = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
+    return hours ? `${hours}:${pad(minutes)}:${pad(seconds)}` : `${minutes}:${pad(seconds)}`;
+  };
+  const spoken = new Set();
+  const tick = () => {
+    for (const { el, end } of counters) {
+      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+      el.textContent = format(left);
+      el.classList.toggle("soon", left <= 60);
+      if (el.getAttribute("role") === "timer") {
+        const mark = SPOKEN.findLast((at) => left <= at && left > at - 2);
+        if (mark && !spoken.has(mark)) { spoken.add(mark); say("announce", `${mark} seconds left to decide`); }
+      }
+    }
+  };
+  const until = $("[data-until]");
+  if (until) { until.textContent = "in"; $(".risk [data-left]").hidden = false; }
+  if (counters.length) { tick(); setInterval(tick, 500); }
+
+  // --- Live state; a hidden window lets go of its connection ---------------------------------
+  const live = $("[data-live]");
+  if (live) {
+    let source;
+    const listen = () => {
+      if (source || document.hidden) return;
+      source = new EventSource(live.dataset.live);
+      source.addEventListener("state", (event) => {
+        const state = JSON.parse(event.data);
+        if (state.version !== live.dataset.version) { source.close(); location.reload(); return; }
+        if (typeof state.left === "number") for (const counter of counters) counter.end = performance.now() + 1000 * state.left;
+        const notice = $("#listener");
+        if (notice && "listener_left_at" in state) {
+          const at = $("time, [data-listener]", notice);
+          if (state.listener_left_at) at.textContent = `${at.tagName === "TIME" ? "" : " at "}${clock(new Date(state.listener_left_at))}`;
+          notice.hidden = !state.listener_left_at;
+        }
+      });
+    };
+    const quiet = () => { source?.close(); source = undefined; };
+    document.addEventListener("visibilitychange", () => (document.hidden ? quiet() : listen()));
+    addEventListener("pagehide", quiet);
+    listen();
+  }
+  const heading = $(".ended h1");
+  if (heading && document.referrer.startsWith(location.origin)) heading.focus({ preventScroll: true });
+})();
