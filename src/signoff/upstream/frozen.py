@@ -4,7 +4,6 @@ Owns their order, that no name stands twice, and what an argument may set. `Host
 `Content-Length` follow from URL and body and are not listed here.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,7 +48,7 @@ class HeaderSet:
 
     def add_fixed(self, caller: Caller, content_type: str | None) -> None:
         """Add what every request of the upstream carries; the operator's replace our defaults."""
-        defaults: Mapping[str, str | None] = {
+        defaults: dict[str, str | None] = {
             "Accept": ACCEPT,
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,

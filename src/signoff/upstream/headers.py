@@ -203,21 +203,21 @@ class References:
             return "not a header name"
         if folded(header.name) in _FRAMING:
             return "signoff sets this header itself"
-        for part in header.parts:
-            if isinstance(part, Text):
-                if "${" in part.text or _VALUE.fullmatch(part.text) is None:
-                    return "holds characters that a header cannot carry, or a broken reference"
-            elif part.kind == "caller":
-                if part.name not in _CALLER:
-                    return f"{part}: a caller has no {part.name}; known: {', '.join(_CALLER)}"
-            elif part.kind == "approval":
-                if part.name != "token":
-                    return f"{part}: only ${{approval.token}} exists"
-            else:
-                try:
-                    self._secret(part)
-                except CredentialError as error:
-                    return str(error)
+        return next(filter(None, map(self._part_problem, header.parts)), None)
+
+    def _part_problem(self, part: Text | Reference) -> str | None:
+        if isinstance(part, Text):
+            fits = "${" not in part.text and _VALUE.fullmatch(part.text)
+            return None if fits else "holds characters that a header cannot carry"
+        if part.kind == "caller":
+            known = ", ".join(_CALLER)
+            return None if part.name in _CALLER else f"{part} is none of a caller's: {known}"
+        if part.kind == "approval":
+            return None if part.name == "token" else f"{part}: only ${{approval.token}} exists"
+        try:
+            self._secret(part)
+        except CredentialError as error:
+            return str(error)
         return None
 
     def fingerprint(self, name: str, parts: Sequence[Text | Reference]) -> str | None:

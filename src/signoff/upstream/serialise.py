@@ -66,33 +66,24 @@ def path_text(parameter: Parameter, value: Json) -> str:
     content = _content(parameter, value)
     if content is not None:
         return _path_encoded(parameter, content)
-    name = encode(parameter.name)
-    match parameter.style, value:
-        case "label", list():
-            text = _prefixed(".", "." if parameter.explode else ",", _path_list(parameter, value))
-        case "label", dict():
-            text = _prefixed(".", "." if parameter.explode else ",", _path_object(parameter, value))
-        case "label", _:
-            text = "." + _path_scalar(parameter, value)
-        case "matrix", list() if parameter.explode:
-            text = "".join(f";{name}={part}" for part in _path_list(parameter, value))
-        case "matrix", dict() if parameter.explode:
-            text = _prefixed(";", ";", _path_object(parameter, value))
-        case "matrix", list():
-            text = _prefixed(f";{name}=", ",", _path_list(parameter, value))
-        case "matrix", dict():
-            text = _prefixed(f";{name}=", ",", _path_object(parameter, value))
-        case "matrix", _:
-            text = f";{name}={_path_scalar(parameter, value)}"
-        case _, list():
-            text = ",".join(_path_list(parameter, value))
-        case _, dict():
-            text = ",".join(_path_object(parameter, value))
-        case _:
-            text = _path_scalar(parameter, value)
-    if not text:
+    if isinstance(value, list):
+        parts = _path_list(parameter, value)
+    elif isinstance(value, dict):
+        parts = _path_object(parameter, value)
+    else:
+        parts = [_path_encoded(parameter, scalar(value))]
+    if not parts:
         raise UnserialisableError("is empty, which would name another resource")
-    return text
+    if parameter.style == "label":
+        return "." + (".".join(parts) if parameter.explode else ",".join(parts))
+    if parameter.style != "matrix":
+        return ",".join(parts)
+    start = f";{encode(parameter.name)}="
+    if not parameter.explode:
+        return start + ",".join(parts)
+    if isinstance(value, dict):
+        return "".join(f";{part}" for part in parts)
+    return "".join(start + part for part in parts)
 
 
 def check_segments(path: str) -> None:
@@ -123,17 +114,16 @@ def query_pairs(parameter: Parameter, value: Json) -> Pairs:
     if parameter.style == "deepObject":
         return _deep(name, value, keep, 0)
     if isinstance(value, list):
-        parts = [encode(text, keep=keep) for text in _scalars(value)]
-        if parameter.explode:
-            return [(name, part) for part in parts]
-        return [(name, _delimiter(parameter).join(parts))] if parts else []
-    if isinstance(value, dict):
-        members = _members(value)
-        if parameter.explode:
-            return [(encode(key), encode(text, keep=keep)) for key, text in members]
-        flat = [encode(text, keep=keep) for pair in members for text in pair]
-        return [(name, _delimiter(parameter).join(flat))] if flat else []
-    return [(name, encode(scalar(value), keep=keep))]
+        pairs = [(name, encode(text, keep=keep)) for text in _scalars(value)]
+        flat = [text for _, text in pairs]
+    elif isinstance(value, dict):
+        pairs = [(encode(key), encode(text, keep=keep)) for key, text in _members(value)]
+        flat = [text for pair in pairs for text in pair]
+    else:
+        return [(name, encode(scalar(value), keep=keep))]
+    if parameter.explode:
+        return pairs
+    return [(name, _delimiter(parameter).join(flat))] if flat else []
 
 
 def header_text(parameter: Parameter, value: Json) -> str | None:
@@ -275,10 +265,6 @@ def _deep(name: str, value: Json, keep: str, depth: int) -> Pairs:
     return [(name, encode(scalar(value), keep=keep))]
 
 
-def _prefixed(prefix: str, separator: str, parts: list[str]) -> str:
-    return prefix + separator.join(parts) if parts else ""
-
-
 def _path_list(parameter: Parameter, values: list[Json]) -> list[str]:
     return [_path_encoded(parameter, text) for text in _scalars(values)]
 
@@ -291,10 +277,6 @@ def _path_object(parameter: Parameter, members: Mapping[str, Json]) -> list[str]
     if parameter.explode:
         return [f"{key}={text}" for key, text in pairs]
     return [text for pair in pairs for text in pair]
-
-
-def _path_scalar(parameter: Parameter, value: Json) -> str:
-    return _path_encoded(parameter, scalar(value))
 
 
 def _path_encoded(parameter: Parameter, text: str) -> str:

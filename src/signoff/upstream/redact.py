@@ -1,0 +1,75 @@
+"""What of an answer may be shown: which headers, and nothing we sent in confidence.
+
+Owns the allow-list of response headers, the removal of resolved credentials in every spelling,
+and undoing a compression that nobody asked for, within a limit. Pure.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+REDACTED: Final = b"[redacted]"
+
+# Everything else is dropped: Set-Cookie, Authorization-like and unknown headers may hold secrets.
+_SHOWN: Final = frozenset({"content-type", "location", "retry-after", "x-request-id"})
+_LINE: Final = 500
+_TELLING: Final = 3  # so few characters of a credential tell nothing
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+def shown_headers(
+    headers: Iterable[tuple[bytes, bytes]], traces: Sequence[bytes]
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers that may be shown, without credentials; of Location only the host."""
+    kept: list[tuple[str, str]] = []
+    for raw_name, raw_value in headers:
+        name = raw_name.decode("ascii", "replace").lower()
+        if name not in _SHOWN:
+            continue
+        value = redacted(raw_value, traces).decode("latin-1")[:_LINE]
+        kept.append((name, host_of(value) if name == "location" else value))
+    return tuple(kept)
+
+
+def redacted(content: bytes, traces: Sequence[bytes]) -> bytes:
+    """Return `content` with every spelling of a credential replaced."""
+    for trace in traces:
+        if trace in content:
+            content = content.replace(trace, REDACTED)
+    return content
+
+
+def without_cut_trace(content: bytes, traces: Sequence[bytes]) -> bytes:
+    """Return cut `content` without the beginning of a credential at its end."""
+    for trace in traces:
+        for length in range(min(len(trace) - 1, len(content)), _TELLING, -1):
+            if content.endswith(trace[:length]):
+                return content[:-length]
+    return content
+
+
+def host_of(location: str) -> str:
+    """Return the host a redirect points to; the rest may carry tokens."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    return host or "the same host"
+
+
+def decoded(content: bytes, encoding: str, *, limit: int) -> tuple[bytes, bool] | None:
+    """Undo one `gzip` or `deflate`; True in second place means cut at `limit`.
+
+    None for any other encoding, several at once, or content that is not what it says.
+    """
+    windows = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
+    for bits in windows.get(encoding.strip().lower(), ()):
+        stream = zlib.decompressobj(bits)
+        try:
+            plain = stream.decompress(content, limit + 1)
+        except zlib.error:
+            continue
+        cut = len(plain) > limit or not stream.eof
+        return plain[:limit], cut
+    return None

@@ -1,0 +1,348 @@
+"""What an assistant is told of an answer.
+
+Owns the shape of a tool's result and what a status means. Pure: credentials were taken out of the
+answer when it was read, no header is looked up but those that may be shown. HTML is never passed
+on; JSON is passed on as it came, whatever the output schema says, so drift hides nothing.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, TypeAlias, assert_never, cast
+
+from signoff.canonical import MAX_DEPTH, Json, JsonError, parse
+from signoff.catalog.model import ToolSpec
+from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
+from signoff.upstream.serialise import compact
+
+LIMIT: Final = 262_144
+_ERROR_BYTES: Final = 2_048
+_PROBLEM: Final = ("title", "detail", "type")
+_IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_TEXTS: Final = frozenset({
+    "application/javascript",
+    "application/x-ndjson",
+    "application/x-yaml",
+    "application/xml",
+    "application/yaml",
+})
+# Only these are looked up: Python's other codecs include decompressors.
+_CHARSETS: Final = frozenset({
+    "ascii",
+    "big5",
+    "euc-jp",
+    "euc-kr",
+    "gb18030",
+    "gb2312",
+    "gbk",
+    "iso-8859-1",
+    "iso-8859-15",
+    "iso-8859-2",
+    "koi8-r",
+    "latin1",
+    "shift_jis",
+    "us-ascii",
+    "utf-16",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+})
+_HTML: Final = re.compile(
+    rb"^[\s\xef\xbb\xbf]*(?:<!--.*?-->\s*)*<(?:!doctype html|html\b)", re.IGNORECASE | re.DOTALL
+)
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_CLOSES: Final = {b"[": b"]", b"{": b"}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """MCP content blocks and structured content, each at most 256 KiB of the answer."""
+
+    content: tuple[dict[str, Json], ...]
+    structured: dict[str, Json] | None = None
+    is_error: bool = False
+
+    def to_record(self) -> bytes:
+        """Return the form that is stored (sealed)."""
+        record: dict[str, Json] = {
+            "content": list(self.content),
+            "structured": self.structured,
+            "is_error": self.is_error,
+        }
+        return compact(record).encode("utf-8", "surrogatepass")
+
+    @classmethod
+    def from_record(cls, record: bytes) -> "ToolResult":
+        """Read back what `to_record` wrote.
+
+        Raises:
+            ValueError, KeyError: the record is damaged.
+        """
+        members = cast("dict[str, Json]", json.loads(record))
+        return cls(
+            content=tuple(cast("list[dict[str, Json]]", members["content"])),
+            structured=cast("dict[str, Json] | None", members["structured"]),
+            is_error=bool(members["is_error"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """The upstream did what was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The upstream did not do it, for certain."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeUnknown:
+    """The upstream may or may not have done it."""
+
+    reason: str
+
+
+Classified: TypeAlias = Succeeded | Failed | OutcomeUnknown
+
+
+def classify(tool: ToolSpec, sent: Sent) -> Classified:
+    """Say what a send means for the call.
+
+    2xx is done; 3xx and 4xx are definitely not done; 5xx may have been done unless the operator
+    vouches for the status (`definite_statuses`).
+    """
+    match sent:
+        case NotSent(reason=reason) | Changed(reason=reason):
+            return Failed(reason=reason)
+        case Unknown(reason=reason):
+            return OutcomeUnknown(reason=reason)
+        case Answered(status=status):
+            line = _status_line(status)
+            if 200 <= status < 300:  # noqa: PLR2004 — RFC 9110 §15.3
+                return Succeeded()
+            if status < 500 or status in tool.definite_statuses:  # noqa: PLR2004 — RFC 9110 §15.6
+                return Failed(reason=line)
+            return OutcomeUnknown(reason=line)
+        case _:
+            assert_never(sent)
+
+
+def result_of(tool: ToolSpec, sent: Sent) -> ToolResult:
+    """Return the result of an allowed call, however its send ended."""
+    match sent:
+        case Answered():
+            return shape(tool, sent)
+        case NotSent(reason=reason) | Changed(reason=reason):
+            return _error([f"Nothing was sent: {reason}."])
+        case Unknown(reason=reason):
+            again = "Asking again is safe." if tool.read_only else "It may have taken effect."
+            return _error([f"The request was sent, but its outcome is unknown: {reason}. {again}"])
+        case _:
+            assert_never(sent)
+
+
+def shape(tool: ToolSpec, answered: Answered) -> ToolResult:
+    """Return what the assistant sees of an answer. Never raises, whatever came back."""
+    if answered.status >= 400:  # noqa: PLR2004 — RFC 9110 §15.5
+        return _failed(answered)
+    if answered.status >= 300:  # noqa: PLR2004 — RFC 9110 §15.4
+        return _redirected(answered)
+    line = _status_line(answered.status)
+    if answered.unread is not None:
+        return _text([f"{line}. The answer was not read: {answered.unread}."])
+    if not answered.body or tool.method == "HEAD":
+        return _text([f"HTTP {answered.status}"])
+    if _is_html(answered):
+        return _text([f"{line}. The answer is an HTML page and is not shown."])
+    return _content(answered, line)
+
+
+def _content(answered: Answered, line: str) -> ToolResult:
+    media_type, _ = _media_type(answered)
+    if _may_be_json(media_type) and (result := _json(answered)):
+        return result
+    if media_type in _IMAGES and not answered.truncated and len(answered.body) <= LIMIT:
+        return ToolResult(content=(_image(answered.body, media_type),))
+    if _is_text(media_type) and (text := _decoded(answered)) is not None:
+        return _cut_text(text, answered)
+    kind = media_type or "no media type"
+    size = f"more than {len(answered.body):,}" if answered.truncated else f"{len(answered.body):,}"
+    return _text([f"{line}. The answer is binary ({kind}, {size} bytes) and is not shown."])
+
+
+def _failed(answered: Answered) -> ToolResult:
+    structured: dict[str, Json] = {"status": answered.status}
+    lines = [_status_line(answered.status)]
+    if retry_after := answered.header("retry-after"):
+        structured["retry_after"] = retry_after
+        lines.append(f"Retry-After: {retry_after}")
+    if answered.unread is not None:
+        lines.append(f"The answer was not read: {answered.unread}.")
+    elif _is_html(answered):
+        lines.append("The answer is an HTML page and is not shown.")
+    elif answered.body:
+        lines.extend(_problem(answered, structured))
+    return _error(lines, structured)
+
+
+def _problem(answered: Answered, structured: dict[str, Json]) -> list[str]:
+    """Add the fields of RFC 9457 to `structured`; return them and the start of the body."""
+    text = _decoded(answered)
+    if text is None:
+        media_type, _ = _media_type(answered)
+        return [f"The answer is binary ({media_type}) and is not shown."]
+    lines: list[str] = []
+    try:
+        value = parse(text)
+    except JsonError:
+        value = None
+    if isinstance(value, dict):
+        for name in _PROBLEM:
+            member = value.get(name)
+            if isinstance(member, str):
+                structured[name] = member[:_ERROR_BYTES]
+                lines.append(f"{name}: {member[:_ERROR_BYTES]}")
+    start = _head(text, _ERROR_BYTES)
+    if start:
+        lines.append(start + ("" if start == text else f"\n[cut; {len(answered.body):,} bytes]"))
+    return lines
+
+
+def _redirected(answered: Answered) -> ToolResult:
+    structured: dict[str, Json] = {"status": answered.status}
+    host = answered.header("location")
+    to = f" It points to {host}; redirects are not followed." if host else ""
+    if host:
+        structured["location_host"] = host
+    return _error([_status_line(answered.status) + "." + to], structured)
+
+
+def _json(answered: Answered) -> ToolResult | None:
+    """Return a JSON answer, cut on its structure if need be; None when it is not strict JSON."""
+    body = answered.body
+    note: str | None = None
+    if answered.truncated or len(body) > LIMIT:
+        size = f"more than {len(body):,}" if answered.truncated else f"{len(body):,}"
+        body = cut_json(body, LIMIT)
+        note = (
+            f"The answer is {size} bytes long. Only its first part is shown, cut after a whole "
+            "member. Ask for less: a filter, a page, or fewer fields."
+        )
+    try:
+        value = parse(body)
+        text = body.decode().removeprefix("\ufeff")
+    except (JsonError, UnicodeDecodeError):
+        return None
+    structured: dict[str, Json] = value if isinstance(value, dict) else {"result": value}
+    return _text([text] if note is None else [text, note], structured)
+
+
+def cut_json(body: bytes, limit: int) -> bytes:
+    """Return the longest start of `body` within `limit` that ends after a whole member, closed.
+
+    What does not look like JSON comes back as it is, cut at `limit`.
+    """
+    window = body[:limit]
+    stack: list[bytes] = []
+    kept: tuple[int, tuple[bytes, ...]] | None = None
+    for found in _TOKENS.finditer(window):
+        token = found[0]
+        if token in _CLOSES:
+            stack.append(_CLOSES[token])
+            if len(stack) > MAX_DEPTH:
+                return window
+        elif token in (b"]", b"}"):
+            if not stack or stack.pop() != token:
+                return window
+        elif token == b",":
+            room = limit - len(stack)
+            if found.start() <= room:
+                kept = (found.start(), tuple(reversed(stack)))
+    if kept is None:
+        return window
+    return window[: kept[0]] + b"".join(kept[1])
+
+
+def _cut_text(text: str, answered: Answered) -> ToolResult:
+    start = _head(text, LIMIT)
+    if start == text and not answered.truncated:
+        return _text([text])
+    size = "more than " if answered.truncated else ""
+    return _text([start, f"The answer is {size}{len(answered.body):,} bytes long and was cut."])
+
+
+def _head(text: str, limit: int) -> str:
+    """Return the start of `text` that is at most `limit` bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
+
+
+def _decoded(answered: Answered) -> str | None:
+    """Return the body as text by its charset; None when it is not text."""
+    _, charset = _media_type(answered)
+    codec = charset if charset in _CHARSETS else "utf-8"
+    try:
+        # A cut body may end inside a character.
+        text = answered.body.decode(codec, "ignore" if answered.truncated else "strict")
+    except UnicodeError:
+        return None
+    return None if "\x00" in text else text
+
+
+def _media_type(answered: Answered) -> tuple[str, str | None]:
+    """Return the media type without parameters, lower case, and the charset."""
+    essence, _, parameters = (answered.header("content-type") or "").partition(";")
+    found = re.search(r"charset\s*=\s*\"?([A-Za-z0-9._-]{1,40})", parameters, re.IGNORECASE)
+    charset = found[1].lower() if found else None
+    return essence.strip().lower(), charset
+
+
+def _is_html(answered: Answered) -> bool:
+    # Whatever it is labelled: an error page behind a JSON label is still a page.
+    media_type, _ = _media_type(answered)
+    labelled = media_type in ("text/html", "application/xhtml+xml")
+    return labelled or _HTML.match(answered.body[:4_096]) is not None
+
+
+def _may_be_json(media_type: str) -> bool:
+    return media_type in ("", "application/json", "text/json") or media_type.endswith("+json")
+
+
+def _is_text(media_type: str) -> bool:
+    return (
+        _may_be_json(media_type)
+        or media_type.startswith("text/")
+        or media_type in _TEXTS
+        or (media_type.endswith("+xml") and not media_type.startswith("image/"))
+    )
+
+
+def _image(body: bytes, media_type: str) -> dict[str, Json]:
+    return {
+        "type": "image",
+        "data": base64.b64encode(body).decode(),
+        "mimeType": media_type,
+    }
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
+
+
+def _text(texts: Sequence[str], structured: dict[str, Json] | None = None) -> ToolResult:
+    blocks: tuple[dict[str, Json], ...] = tuple({"type": "text", "text": text} for text in texts)
+    return ToolResult(content=blocks, structured=structured)
+
+
+def _error(lines: Sequence[str], structured: dict[str, Json] | None = None) -> ToolResult:
+    text: dict[str, Json] = {"type": "text", "text": "\n".join(lines)}
+    return ToolResult(content=(text,), structured=structured, is_error=True)

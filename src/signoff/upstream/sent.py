@@ -1,0 +1,52 @@
+"""How a send ended, as values.
+
+Owns the outcomes that the gate decides on. Knows no HTTP client.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The upstream answered, and the answer was read.
+
+    `headers` are only those that may be shown, lower-case names; credentials are taken out of
+    headers and body. `truncated` means the body was cut at the upstream's `max_response_bytes`.
+    `unread` says why the body was not read at all, None when it was.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    truncated: bool = False
+    unread: str | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name (lower case)."""
+        return next((value for known, value in self.headers if known == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Not a byte of the request left. `reason` holds no secret."""
+
+    reason: str
+    definite: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """Not a byte left: what the approval covered is not what would be sent now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """The request left, at least in part, and what became of it cannot be told."""
+
+    reason: str
+
+
+Sent: TypeAlias = Answered | NotSent | Changed | Unknown
