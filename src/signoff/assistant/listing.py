@@ -76,7 +76,7 @@ class Listing:
         if pages is None:
             pages = self._pages[names] = self._split(sorted(names))
         index = _index(cursor, len(pages))
-        result: dict[str, Json] = {"tools": pages[index]}
+        result: dict[str, Json] = {"resultType": "complete", "tools": pages[index]}
         if index + 1 < len(pages):
             result["nextCursor"] = f"page-{index + 2}"
         return result

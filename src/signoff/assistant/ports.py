@@ -11,12 +11,7 @@ from typing import Protocol, TypeAlias
 from signoff.canonical import Json
 from signoff.gate.call import Call
 from signoff.identity import Caller, ClientInfo
-
-
-class ToolResult(Protocol):
-    content: tuple[dict[str, Json], ...]
-    structured: Json | None
-    is_error: bool
+from signoff.upstream.response import ToolResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

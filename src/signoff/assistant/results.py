@@ -6,10 +6,11 @@ Owns their shape for every host and protocol version. Pure; the words of outcome
 
 from typing import TypeAlias
 
-from signoff.assistant.ports import Finished, ToolResult, Waiting
+from signoff.assistant.ports import Finished, Waiting
 from signoff.canonical import Json
 from signoff.gate.call import Call
 from signoff.schema import Validator, Violation
+from signoff.upstream.response import ToolResult
 
 WireResult: TypeAlias = dict[str, Json]
 
@@ -20,7 +21,7 @@ def pending(waiting: Waiting, result: ToolResult) -> WireResult:
     if waiting.attached:
         at = waiting.call.opened_at
         content.append(_text(f"This very call was already asked for at {at:%H:%M} UTC; it joined."))
-    return {"content": content, "structuredContent": result.structured, "isError": False}
+    return _wire(content, result.structured, is_error=False)
 
 
 def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
@@ -40,15 +41,12 @@ def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
     if answer.repeat and answer.call is not None and structured is not None:
         # Some hosts show their model this member alone, so the mark stands here too.
         structured = {**_repeat_facts(answer.call), "result": structured}
-    wire: WireResult = {"content": content, "isError": is_error}
-    if structured is not None:
-        wire["structuredContent"] = structured
-    return wire
+    return _wire(content, structured, is_error=is_error)
 
 
 def failure(message: str) -> WireResult:
     """Return an error the assistant can read and act on."""
-    return {"content": [_text(message)], "isError": True}
+    return _wire([_text(message)], None, is_error=True)
 
 
 def _repeat_facts(call: Call) -> dict[str, Json]:
@@ -61,6 +59,14 @@ def _unfitting(violation: Violation) -> str:
         "The upstream's answer does not fit the schema it documents, so it is given as text only. "
         f"{violation}"
     )
+
+
+def _wire(content: list[Json], structured: Json, *, is_error: bool) -> WireResult:
+    # `resultType` is needed by the modern era; the SDK drops it for older ones.
+    wire: WireResult = {"resultType": "complete", "content": content, "isError": is_error}
+    if structured is not None:
+        wire["structuredContent"] = structured
+    return wire
 
 
 def _text(words: str) -> Json:
