@@ -16,7 +16,8 @@ from typing import Final, TypeAlias
 import anyio
 
 from signoff.approvals.ports import Changes, Watch
-from signoff.assistant.ports import Answer, Finished, Gate, Refused, Waiting
+from signoff.assistant.ports import Gate
+from signoff.gate.answers import Answer, Finished, Refused, Waiting
 from signoff.gate.call import Call, State
 from signoff.identity import Caller
 
@@ -69,7 +70,7 @@ class Attachments:
 
     async def wait(
         self, caller: Caller, waiting: Waiting, *, report: Report, budget_s: float
-    ) -> Answer:
+    ) -> Answer | None:
         """Stay until the call has ended or the budget is spent; then `Waiting` is the answer."""
         call = waiting.call
         deadline = asyncio.get_running_loop().time() + budget_s
@@ -84,7 +85,7 @@ class Attachments:
                         case Waiting(call=call):
                             waiting = replace(waiting, call=call)
                         case None:
-                            return Refused(code="unknown_call", message="the call is gone")
+                            return None
                         case Finished() as ended:
                             return replace(ended, repeat=False)  # this request waited for it
                         case Refused() as ended:

@@ -25,12 +25,12 @@ from starlette.routing import Route
 from signoff.approvals.ports import Changes
 from signoff.assistant.attach import BEAT_S, Attachments
 from signoff.assistant.auth import Authenticate, BearerGuard, resource_metadata
-from signoff.assistant.listing import VisibleTools
 from signoff.assistant.ports import Gate
 from signoff.assistant.server import Tools, build_server
 from signoff.assistant.strict import MAX_BODY_BYTES, StrictJson, read_message, refusal
 from signoff.canonical import JsonError
 from signoff.catalog.model import ServerConfig, ToolSpec
+from signoff.catalog.registry import Registry
 from signoff.identity import Caller
 
 _MAX_SESSIONS: Final = 2_000
@@ -54,7 +54,7 @@ class Edge:
 
 def mcp_edge(
     gate: Gate,
-    registry: VisibleTools,
+    registry: Registry,
     config: ServerConfig,
     *,
     authenticate: Authenticate,

@@ -6,11 +6,12 @@ Knows no call: whether a tool asks is told by a function, who sees what by the r
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from signoff.assistant.builtin import BUILTINS, input_schema
 from signoff.canonical import Json
-from signoff.catalog.model import Catalogue, ToolSpec
+from signoff.catalog.model import ToolSpec
+from signoff.catalog.registry import Registry
 from signoff.identity import Caller
 from signoff.schema import SchemaError, Validator
 
@@ -35,21 +36,10 @@ class CursorError(ValueError):
     """The cursor is not one this server gave."""
 
 
-class VisibleTools(Protocol):
-    """The catalogue's one look-up; see `catalog/registry.py`."""
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    def visible(self, caller: Caller) -> tuple[ToolSpec, ...]: ...
-
-    def find(self, caller: Caller, name: str) -> ToolSpec | None: ...
-
-
 class Listing:
     """The listed tools of one catalogue."""
 
-    def __init__(self, registry: VisibleTools, *, asks: Callable[[ToolSpec], bool]) -> None:
+    def __init__(self, registry: Registry, *, asks: Callable[[ToolSpec], bool]) -> None:
         self._registry = registry
         self._entries: dict[str, dict[str, Json]] = {}
         self._schemas: dict[str, dict[str, Json]] = {name: input_schema() for name in BUILTINS}

@@ -1,39 +1,16 @@
-"""What the assistant's edge needs from the gate, and the three ways the gate answers.
+"""What the assistant's edge needs from the gate: five questions, and being counted as a listener.
 
-Protocols only; `gate/pipeline.py` implements them.
+A Protocol only; `gate/pipeline.py` implements it.
 """
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from signoff.canonical import Json
+from signoff.gate.answers import Answer
 from signoff.gate.call import Call
 from signoff.identity import Caller, ClientInfo
-from signoff.upstream.response import ToolResult
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    call: Call | None
-    result: ToolResult
-    repeat: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    call: Call
-    attached: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    code: str
-    message: str
-
-
-Answer: TypeAlias = Finished | Waiting | Refused
 
 
 class Gate(Protocol):
@@ -47,14 +24,26 @@ class Gate(Protocol):
         arguments: Mapping[str, Json],
         *,
         said: str | None,
-    ) -> Answer: ...
+    ) -> Answer:
+        """Answer at once: a result, that a person is being asked, or why it does not go."""
+        ...
 
-    async def look(self, caller: Caller, call_id: str) -> Answer | None: ...
+    async def look(self, caller: Caller, call_id: str) -> Answer | None:
+        """Return how the caller's own call stands; None for any other."""
+        ...
 
-    async def withdraw(self, caller: Caller, call_id: str) -> Answer | None: ...
+    async def withdraw(self, caller: Caller, call_id: str) -> Answer | None:
+        """Take back the caller's own call if nothing was sent; None for any other."""
+        ...
 
-    async def repeat(self, caller: Caller, info: ClientInfo, call_id: str) -> Answer | None: ...
+    async def repeat(self, caller: Caller, info: ClientInfo, call_id: str) -> Answer | None:
+        """Make the caller's own call once more, on purpose; None for any other."""
+        ...
 
-    def listening(self, call_id: str) -> AbstractContextManager[None]: ...
+    def listening(self, call_id: str) -> AbstractContextManager[None]:
+        """Count as a listener of the call for the length of the block."""
+        ...
 
-    async def reachable(self, call: Call) -> str | None: ...
+    async def reachable(self, call: Call) -> str | None:
+        """Return why nobody can be asked now, None when somebody can."""
+        ...

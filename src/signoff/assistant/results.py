@@ -6,8 +6,8 @@ Owns their shape for every host and protocol version. Pure; the words of outcome
 
 from typing import TypeAlias
 
-from signoff.assistant.ports import Finished, Waiting
 from signoff.canonical import Json
+from signoff.gate.answers import Finished, Waiting
 from signoff.gate.call import Call
 from signoff.schema import Validator, Violation
 from signoff.upstream.response import ToolResult
@@ -29,8 +29,6 @@ def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
     result = answer.result
     content: list[Json] = list(result.content)
     structured: Json = result.structured
-    if structured is not None and not isinstance(structured, dict):
-        structured = {"result": structured}  # older protocol versions take objects only
     is_error = result.is_error
     if promised is not None and not is_error:
         broken = promised.violations(structured, limit=1)

@@ -24,12 +24,14 @@ from starlette.requests import Request
 from signoff.assistant.attach import Attachments
 from signoff.assistant.auth import CALLER_KEY
 from signoff.assistant.builtin import BuiltinName, builtin_named, validator
-from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing, VisibleTools
-from signoff.assistant.ports import Answer, Finished, Gate, Refused, Waiting
+from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing
+from signoff.assistant.ports import Gate
 from signoff.assistant.results import WireResult, failure, finished, pending
 from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec
+from signoff.catalog.registry import Registry
 from signoff.gate import outcomes
+from signoff.gate.answers import Answer, Finished, Refused, Waiting
 from signoff.identity import Caller, ClientInfo
 from signoff.schema import Violation
 
@@ -57,13 +59,17 @@ _log = logging.getLogger(__name__)
 Context: TypeAlias = ServerRequestContext[Any, Any]
 
 
+class _NotDoneError(Exception):
+    """The call stops before the gate. The message is for the assistant."""
+
+
 class Tools:
     """Answers the two methods, whatever the transport."""
 
     def __init__(
         self,
         gate: Gate,
-        registry: VisibleTools,
+        registry: Registry,
         *,
         asks: Callable[[ToolSpec], bool],
         waits: Attachments,
@@ -92,6 +98,8 @@ class Tools:
             return await self._call(context, params)
         except MCPError:
             raise
+        except _NotDoneError as error:
+            return failure(str(error))
         except Exception:  # noqa: BLE001 — the outermost loop of this edge; the SDK would leak it
             reference = secrets.token_hex(4)
             _log.exception("tools/call failed, reference %s", reference)
@@ -139,10 +147,10 @@ class Tools:
             note = arguments[NOTE]
             arguments = {name: value for name, value in arguments.items() if name != NOTE}
             if not isinstance(note, str) or len(note) > NOTE_MAX:
-                return _invalid([_bad_note(note)])
+                raise _invalid([_bad_note(note)])
             said = note.strip() or None
         if again and not self._safe_again(spec):
-            return Refused(code="outcome_unknown", message=_STOPPED)
+            raise _NotDoneError(_STOPPED)
         return await self._gate.call(caller, info, spec.name, arguments, said=said)
 
     async def _call_builtin(
@@ -154,7 +162,7 @@ class Tools:
     ) -> Answer:
         broken = self._builtin_arguments.violations(dict(arguments))
         if broken:
-            return _invalid(broken)
+            raise _invalid(broken)
         call_id = str(arguments["call_id"])
         match builtin:
             case "call_status":
@@ -167,8 +175,9 @@ class Tools:
                 answer = await self._gate.repeat(caller, info, call_id)
             case _:
                 assert_never(builtin)
-        # Unknown and somebody else's are the same answer.
-        return answer or Refused(code="unknown_call", message=_NO_SUCH_CALL)
+        if answer is None:
+            raise _NotDoneError(_NO_SUCH_CALL)  # unknown and somebody else's are the same
+        return answer
 
     async def _attach(
         self, context: Context, caller: Caller, info: ClientInfo, waiting: Waiting
@@ -177,7 +186,10 @@ class Tools:
             await context.session.report_progress(count, None, text)
 
         budget_s = self._waits.budget_s(info.name)
-        return await self._waits.wait(caller, waiting, report=report, budget_s=budget_s)
+        answer = await self._waits.wait(caller, waiting, report=report, budget_s=budget_s)
+        if answer is None:
+            raise _NotDoneError(_NO_SUCH_CALL)
+        return answer
 
     def _safe_again(self, spec: ToolSpec) -> bool:
         """Tell whether sending the call twice does no harm: the gate deduplicates what it asks."""
@@ -231,9 +243,9 @@ def _was_sent_before(context: Context) -> bool:
     return isinstance(meta, Mapping) and cast("Mapping[str, object]", meta).get(RESENT) is True
 
 
-def _invalid(violations: Sequence[Violation]) -> Refused:
+def _invalid(violations: Sequence[Violation]) -> _NotDoneError:
     lines = ("The arguments of this call are not valid; nothing was done.", *map(str, violations))
-    return Refused(code="invalid_arguments", message="\n".join(lines))
+    return _NotDoneError("\n".join(lines))
 
 
 def _bad_note(said: Json) -> Violation:
