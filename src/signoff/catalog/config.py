@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from signoff.catalog.fields import Fields, Word, suggest
 from signoff.catalog.model import ServerConfig, User
-from signoff.catalog.yaml_source import Spot
 
 RESERVED_IDS: Final = ("signoff-gate",)
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
@@ -189,7 +188,7 @@ def _local_user(root: Fields, people: People) -> str | None:
     if word is not None:
         return word.text
     if len(people.users) > 1:
-        spot: Spot = auth.spot if auth is not None else root.spot
+        spot = auth.spot if auth is not None else root.spot
         root.problems.add(
             spot, "auth.local_user: is needed: with several users, say for whom a local caller acts"
         )
