@@ -179,7 +179,7 @@ class Calls(Protocol):
         ...
 
 
-class Reach(Protocol):
+class People(Protocol):
     """Who can be asked at all."""
 
     async def signed_in(self, user_ids: Collection[str]) -> set[str]:
