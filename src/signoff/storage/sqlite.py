@@ -16,13 +16,12 @@ import contextlib
 import json
 import logging
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -31,29 +30,27 @@ import aiosqlite
 from signoff.audit import GENESIS, AuditEvent, AuditRow, link
 from signoff.canonical import Json
 from signoff.storage.changes import Feed
+from signoff.storage.clock import Clock, StoreClock, from_us, to_us, utc_now
 from signoff.storage.health import UnusableFileError, check_file
 from signoff.storage.migrate import SchemaVersionError, migrate
 
 T = TypeVar("T")
 
-Clock = Callable[[], datetime]
 Params = Mapping[str, object]
 Row = sqlite3.Row
 
 _BATCH: Final = 256
 _QUEUE: Final = 20_000
 _READERS: Final = 4
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _PRIMARY: Final = 0xFF  # the low byte of an extended result code
-_FATAL: Final = frozenset({
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_READONLY,
-})
+_FATAL: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Faults of the store, not of the statement that met them: they cost the whole batch.
-_STORE: Final = _FATAL | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY}
+_STORE: Final = _FATAL | {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+}
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # an answered decision survives a power cut
@@ -63,6 +60,10 @@ _PRAGMAS: Final = (
     "PRAGMA cell_size_check=ON",
     "PRAGMA mmap_size=0",
     "PRAGMA journal_size_limit=67108864",
+)
+_READER_PRAGMAS: Final = (
+    *("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000", "PRAGMA trusted_schema=OFF"),
+    "PRAGMA wal_autocheckpoint=0",  # only the writer checkpoints
 )
 
 LAST_AUDIT = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
@@ -84,21 +85,6 @@ class StorageError(Exception):
 
 class StorageBusyError(StorageError):
     """Too many writes are queued; answer 503 with Retry-After."""
-
-
-def to_us(moment: datetime) -> int:
-    """Return `moment` as microseconds since 1970 UTC, the form of every time column."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_us(microseconds: int) -> datetime:
-    """Return the aware UTC time of a time column."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time, aware UTC."""
-    return datetime.now(UTC)
 
 
 class Tx:
@@ -182,9 +168,7 @@ class Database:
     def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
         self.path = path
         self.changes = Feed()
-        self._clock = clock
-        self._high = _EPOCH
-        self._high_lock = threading.Lock()
+        self._clock = StoreClock(clock)
         self._queue: deque[_Job[Any]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
@@ -222,8 +206,7 @@ class Database:
             finally:
                 self._open = False
                 self._wake.set()
-                # Shielded: an impatient caller does not cost what is queued.
-                await asyncio.shield(writer)
+                await _end(writer)
 
     @property
     def failure(self) -> str | None:
@@ -232,9 +215,7 @@ class Database:
 
     def now(self) -> datetime:
         """Return the store's time: the wall clock, but never earlier than it was before."""
-        with self._high_lock:
-            self._high = max(self._clock(), self._high)
-            return self._high
+        return self._clock.now()
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction and return its result once it is durable.
@@ -284,18 +265,13 @@ class Database:
             connection.execute(pragma)
         row = connection.execute(LOAD_CLOCK).fetchone()
         if row is not None:
-            self._high = from_us(int(row["value"]))
+            self._clock.raise_to(from_us(int(row["value"])))
         return connection
 
     async def _open_reader(self) -> aiosqlite.Connection:
         reader = await aiosqlite.connect(self.path, isolation_level=None)
         reader.row_factory = sqlite3.Row
-        for pragma in (
-            "PRAGMA query_only=ON",
-            "PRAGMA busy_timeout=5000",
-            "PRAGMA trusted_schema=OFF",
-            "PRAGMA wal_autocheckpoint=0",
-        ):
+        for pragma in _READER_PRAGMAS:
             await reader.execute(pragma)
         return reader
 
@@ -384,11 +360,21 @@ def _answer(job: _Job[Any], outcome: _Returned | _Raised) -> None:
             job.done.set_result(result)
         case _Raised(StopIteration() as error):
             # A future takes no StopIteration; left alone it would end the writer.
-            failure = RuntimeError("the write raised StopIteration")
-            failure.__cause__ = error
-            job.done.set_exception(failure)
+            job.done.set_exception(RuntimeError(f"the write raised {error!r}"))
         case _Raised(error):
             job.done.set_exception(error)
+
+
+async def _end(writer: "asyncio.Task[None]") -> None:
+    """Wait for the writer. A cancellation meanwhile counts afterwards: it costs no queued write."""
+    cancelled: asyncio.CancelledError | None = None
+    while not writer.done():
+        try:
+            await asyncio.shield(writer)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _code(error: sqlite3.Error) -> int:
