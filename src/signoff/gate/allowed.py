@@ -66,7 +66,6 @@ class AllowedCalls:
         request: FrozenRequest,
         allow: Allow,
     ) -> ToolResult:
-        subject = f"call_{secrets.token_urlsafe(16)}"
         told = _Told(subject=f"call_{secrets.token_urlsafe(16)}", actor=caller.client_id)
         facts = {"tool": tool.name, "rule": allow.rule}
         await self._calls.record(told.event("call.allowed", facts))

@@ -1,0 +1,96 @@
+"""Policy: risk speaks first, a deny that matches first wins, what nobody knows asks."""
+
+from dataclasses import replace
+
+import pytest
+
+from gate_parts import PAY, READ
+from signoff.catalog.model import Policy, PolicyRule, Risk, ToolSpec
+from signoff.gate.policy import Allow, Ask, Deny, decide
+
+LOW_POST = replace(PAY, risk=Risk.LOW)
+RISKY_READ = replace(READ, risk=Risk.HIGH)
+CRITICAL = replace(PAY, risk=Risk.CRITICAL)
+
+
+def rules(*listed: PolicyRule) -> Policy:
+    return Policy(rules=listed)
+
+
+def test_a_low_read_is_allowed_by_default() -> None:
+    assert decide(Policy(), READ) == Allow(reason="default for GET", rule="default:GET")
+
+
+def test_a_low_change_asks_by_default() -> None:
+    assert isinstance(decide(Policy(), LOW_POST), Ask)
+
+
+@pytest.mark.parametrize("tool", [RISKY_READ, PAY, CRITICAL])
+def test_high_and_critical_ask_whatever_the_method_and_defaults(tool: ToolSpec) -> None:
+    free = Policy(defaults={"GET": "allow", "POST": "allow", "*": "allow"})
+    assert isinstance(decide(free, tool), Ask)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        PolicyRule(id="glob", effect="allow", capability="*"),
+        PolicyRule(id="prefix", effect="allow", capability="pa?"),
+        PolicyRule(id="method", effect="allow", method="POST"),
+        PolicyRule(id="risk", effect="allow", risk=Risk.HIGH),
+        PolicyRule(id="everything", effect="allow"),
+        PolicyRule(id="other", effect="allow", capability="Pay"),
+    ],
+)
+def test_only_an_exact_name_may_allow_a_risky_tool(rule: PolicyRule) -> None:
+    assert isinstance(decide(rules(rule), PAY), Ask)
+
+
+def test_a_rule_may_allow_a_risky_tool_by_its_exact_name() -> None:
+    rule = PolicyRule(id="known", effect="allow", capability="pay", reason="small sums")
+    assert decide(rules(rule), PAY) == Allow(reason="small sums", rule="known")
+
+
+def test_an_exact_allow_for_another_method_does_not_count() -> None:
+    rule = PolicyRule(id="known", effect="allow", capability="pay", method="GET")
+    assert isinstance(decide(rules(rule), PAY), Ask)
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    deny = PolicyRule(id="no", effect="deny", capability="pay", reason="at the branch")
+    allow = PolicyRule(id="yes", effect="allow", capability="pay")
+    assert decide(rules(deny, allow), PAY) == Deny(reason="at the branch", rule="no")
+    assert decide(rules(allow, deny), PAY) == Allow(reason="rule yes", rule="yes")
+
+
+def test_a_deny_behind_an_allow_that_does_not_count_still_denies() -> None:
+    glob = PolicyRule(id="glob", effect="allow", capability="p*")
+    deny = PolicyRule(id="no", effect="deny", risk=Risk.HIGH)
+    assert isinstance(decide(rules(glob, deny), PAY), Deny)
+
+
+def test_rules_match_by_glob_method_and_risk_together() -> None:
+    rule = PolicyRule(id="r", effect="deny", capability="pa*", method="post", risk=Risk.LOW)
+    assert isinstance(decide(rules(rule), LOW_POST), Deny)
+    assert isinstance(decide(rules(rule), PAY), Ask)
+    assert isinstance(decide(rules(rule), replace(LOW_POST, method="PUT")), Ask)
+    assert isinstance(decide(rules(rule), replace(LOW_POST, name="send")), Ask)
+
+
+def test_names_are_compared_with_their_case() -> None:
+    rule = PolicyRule(id="r", effect="deny", capability="PA*")
+    assert isinstance(decide(rules(rule), LOW_POST), Ask)
+
+
+@pytest.mark.parametrize("defaults", [{}, {"*": "perhaps"}, {"GET": "allow"}])
+def test_what_no_rule_and_no_default_knows_asks(defaults: dict[str, str]) -> None:
+    policy = Policy(defaults=defaults)  # pyright: ignore[reportArgumentType] — on purpose
+    assert isinstance(decide(policy, LOW_POST), Ask)
+
+
+def test_an_empty_policy_asks_even_for_a_read() -> None:
+    assert isinstance(decide(Policy(defaults={}), READ), Ask)
+
+
+def test_a_default_may_deny() -> None:
+    assert isinstance(decide(Policy(defaults={"*": "deny"}), LOW_POST), Deny)
