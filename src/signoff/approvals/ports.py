@@ -65,6 +65,7 @@ class Opened:
     """The approval stands. `repeated`: it stood already, the request has a further id for it."""
 
     approval: Approval
+    at: datetime
     repeated: bool
 
 

@@ -62,6 +62,7 @@ class Acknowledged:
 
     auth_req_id: str
     approval: Approval
+    asked_at: datetime
     interval_s: int
     repeated: bool
 
@@ -110,6 +111,7 @@ class Approvals:
         return Acknowledged(
             auth_req_id=auth_req_id,
             approval=opened.approval,
+            asked_at=opened.at,
             interval_s=self._limits.interval_s,
             repeated=opened.repeated,
         )

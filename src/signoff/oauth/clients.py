@@ -193,12 +193,12 @@ class MachineClients:
         _check(client, now=self._now())
         if client.id in self._taken() or client.id == GATE_ID:
             raise ClientError(f"the id {client.id} belongs to somebody else")
-        secret = None if jwks is not None else self._new_token(32)
-        start = None if secret is None else secret[:_SHOWN]
-        stored = replace(client, secret_start=start)
-        if not await self._store.add(
-            stored, Secrets(current=secret and hash_secret(secret)), by=by
-        ):
+        secret, kept = None, Secrets(current=None)
+        if jwks is None:
+            secret = self._new_token(32)
+            client = replace(client, secret_start=secret[:_SHOWN])
+            kept = Secrets(current=hash_secret(secret))
+        if not await self._store.add(client, kept, by=by):
             raise ClientError(f"the id {client.id} belongs to another client")
         return Issued(client=await self.show(client.id), secret=secret)
 

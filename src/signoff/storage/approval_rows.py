@@ -15,7 +15,8 @@ from signoff.approvals.request import Approval, Event, Status, advance
 from signoff.audit import AuditEvent
 from signoff.canonical import Json
 from signoff.sealed import Sealer
-from signoff.storage.sqlite import Row, Tx, from_us
+from signoff.storage.clock import from_us
+from signoff.storage.sqlite import Row, Tx
 
 LOAD: Final = "SELECT * FROM approval_cards WHERE id = :id"
 OF_CALL: Final = """

@@ -26,7 +26,8 @@ from signoff.approvals.service import holds
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
 from signoff.storage import approval_rows as rows
-from signoff.storage.sqlite import Database, Row, Tx, from_us, to_us
+from signoff.storage.clock import from_us, to_us
+from signoff.storage.sqlite import Database, Row, Tx
 
 _STRENGTH: Final = {"session": 1, "passkey": 2}
 
@@ -248,7 +249,7 @@ class SqliteApprovals:
                 "now": tx.now_us,
             },
         )
-        return Opened(approval=approval, repeated=standing is not None)
+        return Opened(approval=approval, at=tx.now, repeated=standing is not None)
 
     def _add(self, tx: Tx, opening: Opening, details: bytes) -> Approval:
         tx.execute(

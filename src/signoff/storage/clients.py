@@ -11,8 +11,9 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, Known, Secrets
+from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
-from signoff.storage.sqlite import Database, Row, Tx, from_us, to_us
+from signoff.storage.sqlite import Database, Row, Tx
 
 FIND: Final = """
 SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled

@@ -9,7 +9,8 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database, Tx, from_us, to_us
+from signoff.storage.clock import from_us, to_us
+from signoff.storage.sqlite import Database, Tx
 from signoff.tokens.keyring import StoredKey
 
 LOAD: Final = "SELECT kid, private, created_at, signs_from FROM signing_keys ORDER BY signs_from"

@@ -1,0 +1,134 @@
+"""POST /oauth2/bc-authorize (CIBA Core §7): a client asks a person.
+
+Owns the order of the checks and the answer. What each parameter may be stands in `requested.py`,
+what is stored in `approvals/`. Nothing here consents: every request waits for a person.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import assert_never, cast
+
+from starlette.requests import Request as HttpRequest
+
+from signoff.approvals.ports import NotOpened
+from signoff.approvals.service import Acknowledged, Approvals, Request, tool_call_of
+from signoff.canonical import Json
+from signoff.catalog.model import User
+from signoff.oauth import requested
+from signoff.oauth.client_auth import ClientAuthenticator
+from signoff.oauth.clients import CIBA, Client
+from signoff.oauth.errors import OAuthError, busy, invalid_client
+from signoff.oauth.forms import Form, read_form
+from signoff.oauth.profile import Profile
+
+SwitchedOff = Callable[[], Awaitable[frozenset[str]]]
+
+
+class BackchannelEndpoint:
+    """Answers one backchannel authentication request."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        authenticator: ClientAuthenticator,
+        approvals: Approvals,
+        *,
+        users: Mapping[str, User],
+        switched_off: SwitchedOff,
+    ) -> None:
+        self._profile, self._authenticator, self._approvals = profile, authenticator, approvals
+        self._users, self._switched_off = users, switched_off
+
+    async def __call__(self, http: HttpRequest) -> Mapping[str, Json]:
+        """Check in this order, then open: the first check that fails is the answer."""
+        form = await read_form(http)
+        client = await self._authenticator.authenticate(http, form)
+        _check_may_ask(client)
+        _check_plain(form)
+        scope = requested.scope(form, client)
+        hint = requested.login_hint(form)
+        binding_message = requested.binding_message(form)
+        expires_in = requested.expiry(form, self._profile)
+        acr = requested.acr(form, self._profile)
+        resource = requested.resource(form, client, self._profile)
+        details = requested.details(form, client, self._profile)
+        eligible = await self._eligible(hint, tool_call_of(details), acr=acr)
+        opened = await self._approvals.open(
+            Request(
+                client_id=client.id,
+                eligible=eligible,
+                scope=scope,
+                acr=acr,
+                resources=(resource,),
+                expires_in=expires_in,
+                binding_message=binding_message,
+                authorization_details=details,
+            )
+        )
+        match opened:
+            case Acknowledged():
+                return _acknowledgement(opened)
+            case NotOpened():
+                raise _refusal(opened)
+            case _:
+                assert_never(opened)
+
+    async def _eligible(
+        self, hint: str, call: Mapping[str, Json] | None, *, acr: str
+    ) -> tuple[str, ...]:
+        """Return who may decide. An unknown and a switched-off user are told apart by nothing."""
+        user_id = requested.resolve(hint, self._users, issuer=self._profile.issuer)
+        switched_off = await self._switched_off()
+        if call is None:
+            if user_id is None or user_id in switched_off:
+                raise _unknown_user()
+            return (user_id,)
+        if call["acr"] != acr:
+            raise OAuthError("invalid_authorization_details", "acr does not match acr_values")
+        approvers = tuple(cast("list[str]", call["approvers"]))
+        if user_id not in approvers or not set(approvers) <= set(self._users):
+            raise _unknown_user()
+        if set(approvers) <= switched_off:
+            raise _unknown_user()
+        return approvers
+
+
+def _acknowledgement(opened: Acknowledged) -> dict[str, Json]:
+    # A repeated request is told what is left, not what it asked for.
+    approval = opened.approval
+    left = approval.expires_at - opened.asked_at
+    return {
+        "auth_req_id": opened.auth_req_id,
+        "expires_in": max(1, int(left.total_seconds())),
+        "interval": opened.interval_s,
+    }
+
+
+def _check_may_ask(client: Client) -> None:
+    if CIBA not in client.grant_types or client.origin == "self":
+        raise OAuthError("unauthorized_client", "the client may not use this grant")
+
+
+def _check_plain(form: Form) -> None:
+    for name in ("request", "request_uri"):
+        if form.get(name) is not None:
+            raise OAuthError("invalid_request", "this server takes plain parameters only")
+
+
+def _unknown_user() -> OAuthError:
+    return OAuthError("unknown_user_id", "no user can be asked by this hint")
+
+
+def _refusal(refused: NotOpened) -> OAuthError:
+    match refused.why:
+        case "conflict":
+            return OAuthError(
+                "invalid_authorization_details", "this call was requested with other details"
+            )
+        case "too_many":
+            return busy(retry_after_s=30, status=429)
+        case "nobody":
+            return _unknown_user()
+        case "client_off":
+            return invalid_client(basic=False, detail="switched off meanwhile")
+        case _:
+            assert_never(refused.why)

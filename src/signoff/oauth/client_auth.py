@@ -1,0 +1,166 @@
+"""Which client is asking: credentials in, an authenticated client out.
+
+Owns client_secret_basic, client_secret_post and private_key_jwt. Unknown, switched off, expired
+and wrong are one answer, and each takes the same work: a look-up and a comparison or a signature.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import unquote_plus
+
+from starlette.requests import Request
+
+from signoff.canonical import Json
+from signoff.oauth.clients import Client, Directory, Known, hash_secret
+from signoff.oauth.errors import OAuthError, invalid_client
+from signoff.oauth.forms import Form
+from signoff.tokens.keys import KeySet, TokenError
+from signoff.tokens.verify import unverified_claims, verify_client_assertion
+
+METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_NO_SECRET: Final = bytes(32)
+_MAX_ID: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Password:
+    client_id: str
+    secret: str
+    basic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Assertion:
+    client_id: str
+    jwt: str
+
+
+class ClientAuthenticator:
+    """Authenticates the sender of a form. `audiences` are what an assertion may be addressed to."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        audiences: Collection[str],
+        decoy: Callable[[], KeySet],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._directory, self._audiences = directory, frozenset(audiences)
+        self._decoy, self._now = decoy, now
+
+    async def authenticate(self, request: Request, form: Form) -> Client:
+        """Return the client.
+
+        Raises:
+            OAuthError: `invalid_request` for two methods at once, else `invalid_client`.
+        """
+        credentials = _credentials(request, form)
+        match credentials:
+            case _Password():
+                return await self._by_secret(credentials)
+            case _Assertion():
+                return await self._by_assertion(credentials)
+
+    async def _by_secret(self, given: _Password) -> Client:
+        known = await self._directory.find(given.client_id)
+        opened = self._opens(known, hash_secret(given.secret))
+        if known is None or not opened or not self._active(known.client):
+            raise invalid_client(basic=given.basic, detail="secret")
+        return known.client
+
+    def _opens(self, known: Known | None, digest: bytes) -> bool:
+        """Compare with both secrets, whatever there is, so that every failure costs the same."""
+        secrets = None if known is None else known.secrets
+        current = (secrets and secrets.current) or _NO_SECRET
+        previous = (secrets and secrets.previous) or _NO_SECRET
+        until = secrets.previous_until if secrets is not None else None
+        first = hmac.compare_digest(digest, current)
+        second = hmac.compare_digest(digest, previous)
+        return first or (second and until is not None and self._now() < until)
+
+    async def _by_assertion(self, given: _Assertion) -> Client:
+        known = await self._directory.find(given.client_id)
+        jwks = None if known is None else known.client.jwks
+        try:
+            keys = self._decoy() if jwks is None else KeySet.parse(jwks)
+            claims = verify_client_assertion(
+                given.jwt,
+                keys=keys,
+                client_id=given.client_id,
+                audiences=self._audiences,
+                now=self._now(),
+            )
+        except TokenError as error:
+            raise invalid_client(basic=False, detail=str(error)) from error
+        if known is None or jwks is None or not self._active(known.client):
+            raise invalid_client(basic=False, detail="assertion")
+        expires_at = datetime.fromtimestamp(_number(claims["exp"]), UTC)
+        if not await self._directory.spend_jti(
+            given.client_id, str(claims["jti"]), expires_at=expires_at
+        ):
+            raise invalid_client(basic=False, detail="the assertion was used before")
+        return known.client
+
+    def _active(self, client: Client) -> bool:
+        expired = client.expires_at is not None and self._now() >= client.expires_at
+        return not client.disabled and not expired
+
+
+def _credentials(request: Request, form: Form) -> _Password | _Assertion:
+    headers = request.headers.getlist("authorization")
+    in_body = form.get("client_secret") is not None
+    assertion = form.get("client_assertion")
+    # RFC 6749 §2.3: not more than one method in a request.
+    if len(headers) + in_body + (assertion is not None) > 1:
+        raise OAuthError("invalid_request", "use one method of client authentication")
+    if headers:
+        return _from_header(headers[0], form)
+    if assertion is not None:
+        return _from_assertion(assertion, form)
+    client_id, secret = form.get("client_id"), form.get("client_secret")
+    if client_id is None or secret is None or len(client_id) > _MAX_ID:
+        raise invalid_client(basic=False, detail="no credentials")
+    return _Password(client_id, secret, basic=False)
+
+
+def _from_header(header: str, form: Form) -> _Password:
+    scheme, _, encoded = header.partition(" ")
+    failed = invalid_client(basic=True, detail="a malformed Authorization header")
+    if scheme.lower() != "basic":
+        raise failed
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+        # RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
+        client_id, secret = (unquote_plus(part, errors="strict") for part in text.split(":", 1))
+    except (binascii.Error, ValueError):
+        raise failed from None
+    if not client_id or len(client_id) > _MAX_ID or not secret:
+        raise failed
+    if form.get("client_id") not in (None, client_id):
+        raise OAuthError("invalid_request", "client_id does not match the credentials")
+    return _Password(client_id, secret, basic=True)
+
+
+def _from_assertion(jwt: str, form: Form) -> _Assertion:
+    if form.get("client_assertion_type") != _ASSERTION:
+        raise OAuthError("invalid_request", "client_assertion_type must be jwt-bearer")
+    try:
+        client_id = unverified_claims(jwt).get("sub")
+    except TokenError as error:
+        raise invalid_client(basic=False, detail=str(error)) from error
+    if not isinstance(client_id, str) or not client_id or len(client_id) > _MAX_ID:
+        raise invalid_client(basic=False, detail="sub names no client")
+    if form.get("client_id") not in (None, client_id):
+        raise OAuthError("invalid_request", "client_id does not match the credentials")
+    return _Assertion(client_id, jwt)
+
+
+def _number(value: Json) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

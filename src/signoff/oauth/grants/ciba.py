@@ -1,0 +1,180 @@
+"""The CIBA grant (CIBA Core §10, §11): a poll, and the one token a yes is worth.
+
+Owns what each state of an approval answers, the pace of polls, and the exchange. A poll is held
+only if it asked (`Prefer: wait=N`), and a held poll never counts against the pace. Documented
+choices: a denied request answers `access_denied` and an expired one `expired_token` for as long
+as it is remembered; unknown, another client's, used and lapsed are one answer.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, assert_never
+
+from signoff.approvals.ports import Ticket
+from signoff.approvals.request import Approval, Status
+from signoff.approvals.service import Approvals
+from signoff.canonical import Json
+from signoff.oauth.approval_tokens import Minted, mint
+from signoff.oauth.clients import Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form
+from signoff.oauth.grants.pace import Pace
+from signoff.oauth.profile import Profile
+from signoff.tokens.keyring import Keyring
+
+_MAX_ID: Final = 256
+_SHORTEST_WAIT_S: Final = 0.001
+_UNDELIVERED_S: Final = 60.0
+
+
+class CibaGrant:
+    """Implements `token.Grant`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        approvals: Approvals,
+        keyring: Keyring,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profile, self._approvals, self._keyring = profile, approvals, keyring
+        self._now, self._monotonic = now, monotonic
+        self._pace = Pace(monotonic, held_at_most=profile.held_at_most)
+        self._exchanges: set[asyncio.Task[Minted]] = set()
+        self._undelivered: dict[tuple[str, str], tuple[float, Minted]] = {}
+
+    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+        """Return the tokens of an approved request, or say where it stands."""
+        auth_req_id = form.require("auth_req_id")
+        if len(auth_req_id) > _MAX_ID:
+            raise _no_such_grant("too long")
+        kept = self._undelivered.pop((client.id, auth_req_id), None)
+        if kept is not None and kept[0] > self._monotonic():
+            return kept[1].answer
+        ticket = await self._approvals.find(auth_req_id, client_id=client.id)
+        if ticket is not None and ticket.status is Status.PENDING:
+            ticket = await self._pending(client, auth_req_id, ticket, hold_s=hold_s)
+        if ticket is None:
+            raise _no_such_grant("unknown")
+        if ticket.status is not Status.PENDING:
+            self._pace.forget(auth_req_id)
+        if ticket.status is Status.APPROVED:
+            return await self._deliver(client, auth_req_id, ticket.approval_id)
+        raise _without_token(client, ticket)
+
+    async def _pending(
+        self, client: Client, auth_req_id: str, ticket: Ticket, *, hold_s: int
+    ) -> Ticket | None:
+        """Hold the poll if it asked, else check its pace; return the latest state."""
+        if hold_s > 0:
+            with self._pace.holding(auth_req_id) as held:
+                if held:
+                    return await self._held(client, auth_req_id, ticket, hold_s=hold_s)
+        if self._pace.too_fast(auth_req_id, interval_s=ticket.interval_s):
+            # CIBA Core §11: at least 5 s more, for this and every later poll.
+            await self._approvals.slow_down(auth_req_id)
+            raise OAuthError("slow_down", "poll less often: 5 seconds were added to the interval")
+        return ticket
+
+    async def _held(
+        self, client: Client, auth_req_id: str, ticket: Ticket, *, hold_s: int
+    ) -> Ticket | None:
+        until = self._monotonic() + hold_s
+        latest: Ticket | None = ticket
+        with self._approvals.changes.watch("approval", ticket.approval_id) as watch:
+            while True:
+                latest = await self._approvals.find(auth_req_id, client_id=client.id)
+                if latest is None or latest.status is not Status.PENDING:
+                    return latest
+                left = (latest.expires_at - self._now()).total_seconds()
+                remaining = min(until - self._monotonic(), left)
+                if until - self._monotonic() <= 0:
+                    return latest
+                await watch.changed(max(remaining, _SHORTEST_WAIT_S))
+
+    async def _deliver(
+        self, client: Client, auth_req_id: str, approval_id: str
+    ) -> Mapping[str, Json]:
+        """Exchange the yes in a task of its own: a poll that is cancelled does not tear it apart.
+
+        The tokens of a cancelled poll wait a minute for the next poll of the same client, so they
+        are handed out once, and not never.
+        """
+        exchange = asyncio.create_task(self._exchange(client, auth_req_id, approval_id))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
+        try:
+            return (await asyncio.shield(exchange)).answer
+        except asyncio.CancelledError:
+            exchange.add_done_callback(lambda done: self._keep(client.id, auth_req_id, done))
+            raise
+
+    def _keep(self, client_id: str, auth_req_id: str, done: "asyncio.Task[Minted]") -> None:
+        now = self._monotonic()
+        alive = {key: kept for key, kept in self._undelivered.items() if kept[0] > now}
+        self._undelivered = alive
+        if not done.cancelled() and done.exception() is None:
+            self._undelivered[client_id, auth_req_id] = (now + _UNDELIVERED_S, done.result())
+
+    async def _exchange(self, client: Client, auth_req_id: str, approval_id: str) -> Minted:
+        """Mint, then consume: what can fail fails before the yes is gone."""
+        approval = await self._approvals.load(approval_id)
+        if approval is None or approval.status is not Status.APPROVED:
+            raise _no_such_grant("decided elsewhere")
+        minted = self._mint(approval, client, auth_req_id)
+        redeemed = await self._approvals.redeem(
+            auth_req_id,
+            client_id=client.id,
+            jti=minted.jti,
+            decided_at=minted.decided_at,
+        )
+        if redeemed is None or redeemed.digest != approval.digest:
+            raise _no_such_grant("somebody was first, or it no longer holds")
+        return minted
+
+    def _mint(self, approval: Approval, client: Client, auth_req_id: str) -> Minted:
+        minted = mint(
+            approval,
+            client,
+            profile=self._profile,
+            keyring=self._keyring,
+            auth_req_id=auth_req_id,
+            jti=secrets.token_urlsafe(16),
+            now=self._now(),
+        )
+        if minted is None:
+            raise _no_such_grant("its token would be over already")
+        return minted
+
+
+def _without_token(client: Client, ticket: Ticket) -> OAuthError:
+    match ticket.status:
+        case Status.PENDING:
+            return OAuthError("authorization_pending", "the request waits for a decision")
+        case Status.EXPIRED:
+            return OAuthError("expired_token", "nobody decided in time")
+        case Status.DENIED:
+            return _refused(client, ticket, "the request was denied")
+        case Status.WITHDRAWN:
+            return _refused(client, ticket, "the request was withdrawn")
+        case Status.APPROVED | Status.REDEEMED | Status.LAPSED:
+            return _no_such_grant(str(ticket.status))
+        case _:
+            assert_never(ticket.status)
+
+
+def _no_such_grant(detail: str) -> OAuthError:
+    return OAuthError("invalid_grant", "the auth_req_id is not valid", detail=detail)
+
+
+def _refused(client: Client, ticket: Ticket, description: str) -> OAuthError:
+    members: dict[str, Json] = {}
+    if client.role == "gate":
+        # The gate tells its caller who said no and why; any other client is told the code alone.
+        members = {"reason": ticket.reason, "denied_by": ticket.decided_by}
+    return OAuthError("access_denied", description, members=members)

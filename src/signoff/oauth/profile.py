@@ -1,0 +1,57 @@
+"""What this authorization server is: its issuer, its addresses, its bounds.
+
+Owns the values that the endpoints and the metadata must agree on. Every URL is made from the
+issuer of the configuration, never from a request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from signoff.schema import Validator
+
+TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 — an address
+BACKCHANNEL_PATH: Final = "/oauth2/bc-authorize"
+JWKS_PATH: Final = "/oauth2/jwks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """`gate_audiences` are the upstreams' audiences, beside `{issuer}/gate`.
+
+    `details_types` are the `authorization_details` types other clients may use, each with its
+    schema. `assertion_audience`: `issuer` (draft rfc7523bis) or `ciba` (also the endpoints' URLs,
+    CIBA Core §7.1).
+    """
+
+    issuer: str
+    gate_audiences: frozenset[str] = frozenset()
+    mcp_resource: str | None = None
+    acr_values: tuple[str, ...] = ("session",)
+    details_types: Mapping[str, Validator] = field(default_factory=dict[str, Validator])
+    assertion_audience: Literal["issuer", "ciba"] = "issuer"
+    default_expiry_s: int = 300
+    longest_expiry_s: int = 72 * 3600
+    client_token_s: int = 3600
+    held_at_most: int = 20_000
+
+    @property
+    def path(self) -> str:
+        """The path of the issuer, empty for most."""
+        return urlsplit(self.issuer).path.rstrip("/")
+
+    @property
+    def gate_audience(self) -> str:
+        """The audience of an approval token that no upstream asks for."""
+        return self.url("/gate")
+
+    def url(self, path: str) -> str:
+        """Return the public URL of a path of ours."""
+        return self.issuer.rstrip("/") + path
+
+    def assertion_audiences(self) -> frozenset[str]:
+        """Return what a client assertion may be addressed to."""
+        if self.assertion_audience == "issuer":
+            return frozenset({self.issuer})
+        return frozenset({self.issuer, self.url(TOKEN_PATH), self.url(BACKCHANNEL_PATH)})

@@ -1,0 +1,189 @@
+"""What a backchannel request asks for, one parameter a function.
+
+Owns the meaning and the bounds of each parameter of CIBA Core §7.1, RFC 9396 and RFC 8707. Pure:
+each function takes what was sent and returns a value or refuses. The order of the checks stands
+in `backchannel.py`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final, cast
+
+from signoff.approvals.details import TYPE, DetailsError, check_details
+from signoff.canonical import Json, JsonError, parse
+from signoff.catalog.model import User
+from signoff.oauth.clients import Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form
+from signoff.oauth.profile import Profile
+
+_HINTS: Final = ("login_hint", "login_hint_token", "id_token_hint")
+_MAX_MESSAGE: Final = 256
+_MAX_DETAILS: Final = 10
+_MAX_HINT: Final = 1024
+_MARKS_IN_A_ROW: Final = 2
+# Letters and marks that show as nothing: they make two different texts look alike.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+# What a phone would turn into a link: a person must not be led away by a stranger's text.
+_LINK: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://|\bwww\.|\b(?:mailto|tel|sms|javascript|data):"
+    r"|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b",
+    re.IGNORECASE,
+)
+
+
+def scope(form: Form, client: Client) -> str:
+    """Return the scope: it has `openid` and nothing the client may not have."""
+    wanted = tuple(dict.fromkeys(form.require("scope").split(" ")))
+    if "openid" not in wanted:
+        raise OAuthError("invalid_scope", "the scope must contain openid")
+    if not set(wanted) <= {"openid", *client.scopes}:
+        raise OAuthError("invalid_scope", "the client may not have one of these scopes")
+    return " ".join(wanted)
+
+
+def login_hint(form: Form) -> str:
+    """Return the hint: exactly one, and of the kind we take (CIBA Core §7.1)."""
+    given = [name for name in _HINTS if form.get(name) is not None]
+    if len(given) != 1:
+        raise OAuthError(
+            "invalid_request", "exactly one of login_hint, login_hint_token, id_token_hint"
+        )
+    hint = form.get("login_hint")
+    if hint is None or len(hint) > _MAX_HINT:
+        raise OAuthError("invalid_request", "this server takes a short login_hint")
+    return hint
+
+
+def resolve(hint: str, users: Mapping[str, User], *, issuer: str) -> str | None:
+    """Return the user id a `login_hint` names: an id, an e-mail, or RFC 9493 `iss_sub` JSON."""
+    if hint.startswith("{"):
+        return _subject(hint, users, issuer=issuer)
+    if hint in users:
+        return hint
+    if "@" in hint:
+        folded = hint.casefold()
+        found = [u.id for u in users.values() if u.email and u.email.casefold() == folded]
+        return found[0] if len(found) == 1 else None
+    return None
+
+
+def binding_message(form: Form) -> str | None:
+    """Return the message: short, one line, visible characters, no link (CIBA Core §7.1)."""
+    message = form.get("binding_message")
+    if message is None:
+        return None
+    if len(message) > _MAX_MESSAGE or message != message.strip():
+        raise OAuthError("invalid_binding_message", "at most 256 characters, without outer blanks")
+    marks = 0
+    for character in message:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category.startswith("M") else 0
+        # C*: controls, bidirectional and zero-width; Z*: every blank but the plain one.
+        if (category[0] in "CZ" and character != " ") or marks > _MARKS_IN_A_ROW:
+            raise OAuthError("invalid_binding_message", "only visible characters on one line")
+    if _INVISIBLE.search(message):
+        raise OAuthError("invalid_binding_message", "only visible characters on one line")
+    if _LINK.search(unicodedata.normalize("NFKC", message)):
+        raise OAuthError("invalid_binding_message", "no links and no addresses")
+    return message
+
+
+def expiry(form: Form, profile: Profile) -> timedelta:
+    """Return how long the request stays open: a positive integer of seconds, cut to our bound."""
+    text = form.get("requested_expiry")
+    if text is None:
+        return timedelta(seconds=profile.default_expiry_s)
+    if not re.fullmatch(r"0*[1-9][0-9]*", text):
+        raise OAuthError("invalid_request", "requested_expiry must be a positive integer")
+    digits = text.lstrip("0")
+    longest = profile.longest_expiry_s
+    seconds = longest if len(digits) > len(str(longest)) else min(int(digits), longest)
+    return timedelta(seconds=seconds)
+
+
+def acr(form: Form, profile: Profile) -> str:
+    """Return the strength asked for: the first of `acr_values` that can be had."""
+    wanted = (form.get("acr_values") or profile.acr_values[0]).split()
+    for value in wanted:
+        if value in profile.acr_values:
+            return value
+    raise OAuthError("invalid_request", "acr_values names no strength that this server has")
+
+
+def resource(form: Form, client: Client, profile: Profile) -> str:
+    """Return the one audience of the token (RFC 8707), never the assistants' own for the gate."""
+    if len(form.resources) > 1:
+        raise OAuthError("invalid_target", "a token has one audience: name one resource")
+    if client.role == "gate":
+        allowed = {profile.gate_audience, *profile.gate_audiences} - {profile.mcp_resource}
+        default = profile.gate_audience
+    else:
+        allowed = set(client.audiences)
+        default = client.audiences[0] if client.audiences else profile.url("/default")
+    if not form.resources:
+        return default
+    if form.resources[0] not in allowed:
+        raise OAuthError("invalid_target", "the client may not have a token for this resource")
+    return form.resources[0]
+
+
+def details(form: Form, client: Client, profile: Profile) -> tuple[Mapping[str, Json], ...]:
+    """Return the `authorization_details`, each checked by the rules of its type (RFC 9396 §5)."""
+    members = _details(form.get("authorization_details"))
+    if client.role == "gate":
+        if len(members) != 1 or members[0].get("type") != TYPE:
+            raise _refused("the gate asks for one tool_call at a time")
+        try:
+            check_details(members[0])
+        except DetailsError as error:
+            raise _refused("the tool_call does not hold", detail=str(error)) from error
+        return members
+    for member in members:
+        # Ours alone: nobody else's card may look like that of a tool call.
+        schema = profile.details_types.get(str(member.get("type")))
+        if schema is None or member.get("type") == TYPE:
+            raise _refused("a type is not known, or not for this client")
+        if schema.violations(dict(member), limit=1):
+            raise _refused("a member does not fit its type")
+    return members
+
+
+def _details(text: str | None) -> tuple[Mapping[str, Json], ...]:
+    if text is None:
+        return ()
+    try:
+        value = parse(text)
+    except JsonError as error:
+        raise _refused("not JSON", detail=str(error)) from error
+    if not isinstance(value, list) or not 0 < len(value) <= _MAX_DETAILS:
+        raise _refused("an array of 1 to 10 objects is wanted")
+    if not all(isinstance(m, dict) and isinstance(m.get("type"), str) for m in value):
+        raise _refused("every member is an object with a type")
+    return tuple(cast("list[Mapping[str, Json]]", value))
+
+
+def _refused(description: str, *, detail: str = "") -> OAuthError:
+    return OAuthError("invalid_authorization_details", description, detail=detail)
+
+
+def _subject(hint: str, users: Mapping[str, User], *, issuer: str) -> str | None:
+    try:
+        subject = parse(hint)
+    except JsonError:
+        return None
+    if not isinstance(subject, dict) or subject.get("format") != "iss_sub":
+        return None
+    named, sub = subject.get("iss"), subject.get("sub")
+    if not isinstance(named, str) or not isinstance(sub, str):
+        return None
+    # Auth0's SDKs write an issuer with a slash at the end.
+    if named.rstrip("/") == issuer.rstrip("/"):
+        return sub if sub in users else None
+    found = [user.id for user in users.values() if user.subjects.get(named) == sub]
+    return found[0] if len(found) == 1 else None

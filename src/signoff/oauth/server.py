@@ -1,0 +1,100 @@
+"""The authorization server, put together: endpoints and the paths they answer at.
+
+Owns which path is which endpoint. Everything an endpoint needs arrives as an argument; the
+composition root makes it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from signoff.approvals.service import Approvals
+from signoff.catalog.model import User
+from signoff.oauth.backchannel import BackchannelEndpoint, SwitchedOff
+from signoff.oauth.client_auth import ClientAuthenticator
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, ClientStore, Directory, gate_client
+from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
+from signoff.oauth.grants.ciba import CibaGrant
+from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
+from signoff.oauth.metadata import metadata, well_known_paths
+from signoff.oauth.outcome import GateEndpoints
+from signoff.oauth.profile import BACKCHANNEL_PATH, JWKS_PATH, TOKEN_PATH, Profile
+from signoff.oauth.token import TokenEndpoint
+from signoff.tokens.keyring import Keyring
+
+# Shorter than `keyring.PUBLISH_AHEAD`, so that a key is known everywhere before it signs.
+_CACHED: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+
+
+def authorization_server(
+    profile: Profile,
+    *,
+    approvals: Approvals,
+    clients: ClientStore,
+    keyring: Keyring,
+    users: Mapping[str, User],
+    switched_off: SwitchedOff,
+    gate_secret: str | None,
+    now: Callable[[], datetime],
+    unavailable: tuple[type[Exception], ...] = (),
+) -> list[Route]:
+    """Return the routes of the authorization server.
+
+    `gate_secret` opens the reserved client `signoff-gate`; None when the gate runs elsewhere and
+    is a registered client with a key. `unavailable` are the store's errors that mean "later".
+    """
+    gate = None if gate_secret is None else gate_client(gate_secret)
+    directory = Directory(clients, gate=gate)
+    authenticator = ClientAuthenticator(
+        directory,
+        audiences=profile.assertion_audiences(),
+        decoy=lambda: keyring.public,
+        now=now,
+    )
+    backchannel = BackchannelEndpoint(
+        profile, authenticator, approvals, users=users, switched_off=switched_off
+    )
+    token = TokenEndpoint(
+        authenticator,
+        {
+            CIBA: CibaGrant(profile, approvals, keyring, now=now),
+            CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, directory, keyring, now=now),
+        },
+    )
+    gate_endpoints = GateEndpoints(authenticator, approvals)
+    posts: tuple[tuple[str, Handler], ...] = (
+        (BACKCHANNEL_PATH, backchannel),
+        (TOKEN_PATH, token),
+        ("/ciba/withdraw", gate_endpoints.withdraw),
+        ("/ciba/outcome", gate_endpoints.outcome),
+    )
+    # A reverse proxy may hand on the issuer's path or take it off: both arrive.
+    prefixes = ("", profile.path) if profile.path else ("",)
+    routes = [
+        Route(prefix + path, endpoint(handler, unavailable=unavailable), methods=["POST"])
+        for prefix in prefixes
+        for path, handler in posts
+    ]
+    routes += [Route(path, _document(profile)) for path in well_known_paths(profile)]
+    routes += [Route(prefix + JWKS_PATH, _jwks(keyring)) for prefix in prefixes]
+    return routes
+
+
+def _document(profile: Profile) -> Endpoint:
+    document = metadata(profile)
+
+    async def answer(_: Request) -> Response:
+        return json_response(document, headers=_CACHED)
+
+    return answer
+
+
+def _jwks(keyring: Keyring) -> Endpoint:
+    async def answer(_: Request) -> Response:
+        return json_response(keyring.public.as_json(), headers=_CACHED)
+
+    return answer

@@ -1,0 +1,57 @@
+"""POST /oauth2/token: one endpoint, one module per grant.
+
+Owns the order of the checks that all grants share, and reading the wish to be held
+(`Prefer: wait=N`, RFC 7240 §4.3). What a grant checks and gives stands in `grants/`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from starlette.requests import Request
+
+from signoff.canonical import Json
+from signoff.oauth.client_auth import ClientAuthenticator
+from signoff.oauth.clients import Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form, read_form
+
+LONGEST_HOLD_S: Final = 25  # CIBA Core §10: an answer takes no longer than 30 s
+_WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+class Grant(Protocol):
+    """One grant type."""
+
+    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+        """Return the members of the token response.
+
+        Raises:
+            OAuthError: there is no token, and why.
+        """
+        ...
+
+
+class TokenEndpoint:
+    """Answers one token request."""
+
+    def __init__(self, authenticator: ClientAuthenticator, grants: Mapping[str, Grant]) -> None:
+        self._authenticator, self._grants = authenticator, grants
+
+    async def __call__(self, http: Request) -> Mapping[str, Json]:
+        """Check in this order: body, client, grant type known, grant type allowed, the grant."""
+        form = await read_form(http)
+        client = await self._authenticator.authenticate(http, form)
+        grant_type = form.require("grant_type")
+        grant = self._grants.get(grant_type)
+        if grant is None:
+            raise OAuthError("unsupported_grant_type", "this server does not have this grant type")
+        if grant_type not in client.grant_types:
+            raise OAuthError("unauthorized_client", "the client may not use this grant")
+        return await grant.issue(client, form, hold_s=hold_of(http))
+
+
+def hold_of(http: Request) -> int:
+    """Return for how many seconds the client asked to be held; 0 when it did not."""
+    found = _WAIT.search(",".join(http.headers.getlist("prefer")))
+    return min(int(found[1]), LONGEST_HOLD_S) if found else 0
