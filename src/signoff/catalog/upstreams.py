@@ -109,24 +109,19 @@ class _Reader:
                 "must be http(s)://host/path without credentials, query or fragment, or app:…",
             )
         default = Upstream(name="", base_url="")
-        upstream = Upstream(
+        audience = fields.text("audience") or None
+        return Upstream(
             name=self._name,
             base_url=base_url.rstrip("/"),
-            audience=fields.text("audience") or None,
-            headers=tuple(self._headers()),
+            audience=audience,
+            headers=tuple(self._headers(audience)),
             timeout_s=fields.duration("timeout", default.timeout_s, least="100ms", most="10m"),
             max_response_bytes=fields.integer(
                 "max_response_bytes", default.max_response_bytes, least=1_024, most=67_108_864
             ),
         )
-        for header in upstream.headers:
-            if upstream.audience is None and any(
-                isinstance(part, Reference) and part.kind == "approval" for part in header.parts
-            ):
-                fields.complain("headers", "${approval.token} needs an audience for this upstream")
-        return upstream
 
-    def _headers(self) -> list[HeaderTemplate]:
+    def _headers(self, audience: str | None) -> list[HeaderTemplate]:
         found: dict[str, HeaderTemplate] = {}
         for path, member in self._fields.members("headers"):
             word = self._fields.as_word(member.node, path)
@@ -141,8 +136,13 @@ class _Reader:
                 complain(f"is the same header as {found[folded].name}")
                 continue
             header = templates.header(member.key, word, complain)
-            if header is not None:
-                found[folded] = header
+            if header is None:
+                continue
+            found[folded] = header
+            if audience is None and any(
+                isinstance(part, Reference) and part.kind == "approval" for part in header.parts
+            ):
+                complain(f"${{approval.token}} needs {self._fields.path}.audience: who it is for")
         return list(found.values())
 
     def _selectors(self) -> list[_Selector]:

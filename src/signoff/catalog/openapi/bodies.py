@@ -59,6 +59,8 @@ def read(document: Document, operation: Operation) -> Shape:
         if essence == _BYTES:
             text["contentEncoding"] = "base64"
         return _whole(media_type, text, body, required=required)
+    if _is_empty(schema) and not required:
+        return Shape()
     parts = _plain_parts(document, schema)
     if parts is None:
         if essence == _FORM:
@@ -95,6 +97,14 @@ def _choose(content: dict[str, Json]) -> str:
         listed = ", ".join(sorted(content))[:120]
         raise MappingError(f"its body is {listed}, which is not supported yet")
     return "application/json" if "*" in best else best
+
+
+def _is_empty(schema: Json) -> bool:
+    """Say whether nothing can be said in this body: a closed object without members."""
+    members = dict_of(schema)
+    return members.get("additionalProperties") is False and not (
+        members.get("properties") or members.keys() & {"$ref", "allOf", "patternProperties"}
+    )
 
 
 def _whole(media_type: str, schema: Json, body: dict[str, Json], *, required: bool) -> Shape:
@@ -141,7 +151,7 @@ def _plain_parts(document: Document, schema: Json) -> list[dict[str, Json]] | No
     ):
         return None
     is_object = any("object" in str(part.get("type")) for part in found)
-    return found if names or (is_object and not rests) else None
+    return found if names or (is_object and not any(rests)) else None
 
 
 def _members(media_type: str, parts: list[dict[str, Json]], *, required: bool) -> Shape:

@@ -19,6 +19,7 @@ from signoff.catalog.openapi.texts import describe, plain_text
 _READS: Final = frozenset({"GET", "HEAD"})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_GROUPS: Final = re.compile(r"[./:]")
 _DOING: Final = frozenset({
     "cancel", "close", "create", "delete", "destroy", "disable", "execute", "kill", "move", "pay",
     "purge", "reboot", "refund", "remove", "reset", "restart", "revoke", "send", "shutdown",
@@ -136,8 +137,8 @@ def default_risk(operation: Operation) -> tuple[Risk, str]:
     said = operation.members.get("x-risk")
     if said is not None and said != "low":
         return Risk.HIGH, f"the spec says x-risk: {plain_text(str(said), limit=20)}"
-    words = _WORD.findall(operation.id or "")
-    doing = next((word for word in words[:1] + words[-1:] if word.lower() in _DOING), None)
-    if doing is not None:
-        return Risk.HIGH, f'{method}, but its name says "{doing.lower()}"'
+    for part in (operation.id, *_GROUPS.split(operation.id or "")[-1:]):
+        word = next(iter(_WORD.findall(part or "")), "").lower()
+        if word in _DOING:
+            return Risk.HIGH, f'{method}, but its name says "{word}"'
     return Risk.LOW, method
