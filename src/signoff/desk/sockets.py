@@ -37,13 +37,13 @@ async def listening(data_dir: Path, name: str, connected: Connected) -> AsyncGen
         DataDirError: the socket cannot be made.
     """
     path, made = _place(data_dir, name)
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            tasks[task] = writer
+            task.add_done_callback(tasks.pop)
         try:
             await connected(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
@@ -60,7 +60,10 @@ async def listening(data_dir: Path, name: str, connected: Connected) -> AsyncGen
         yield
     finally:
         server.close()
-        for task in tuple(tasks):
+        for task, writer in tuple(tasks.items()):
+            # Flushes what was answered; what a cancelled handler would still say stays unsaid, so
+            # that the peer asks the next owner instead of taking it for an answer.
+            writer.close()
             task.cancel()
         if tasks:
             await asyncio.wait(tuple(tasks), timeout=_CLOSING_S)
