@@ -4,8 +4,8 @@ Owns the order of the checks and the answer. What each parameter may be stands i
 what is stored in `approvals/`. Nothing here consents: every request waits for a person.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import assert_never, cast
+from collections.abc import Mapping
+from typing import Protocol, assert_never, cast
 
 from starlette.requests import Request as HttpRequest
 
@@ -20,7 +20,13 @@ from signoff.oauth.errors import OAuthError, busy, invalid_client
 from signoff.oauth.forms import Form, read_form
 from signoff.oauth.profile import Profile
 
-SwitchedOff = Callable[[], Awaitable[frozenset[str]]]
+
+class People(Protocol):
+    """Who is switched off."""
+
+    async def disabled(self) -> frozenset[str]:
+        """Return the ids of users and clients that may not act."""
+        ...
 
 
 class BackchannelEndpoint:
@@ -33,10 +39,10 @@ class BackchannelEndpoint:
         approvals: Approvals,
         *,
         users: Mapping[str, User],
-        switched_off: SwitchedOff,
+        people: People,
     ) -> None:
         self._profile, self._authenticator, self._approvals = profile, authenticator, approvals
-        self._users, self._switched_off = users, switched_off
+        self._users, self._people = users, people
 
     async def __call__(self, http: HttpRequest) -> Mapping[str, Json]:
         """Check in this order, then open: the first check that fails is the answer."""
@@ -66,18 +72,32 @@ class BackchannelEndpoint:
         )
         match opened:
             case Acknowledged():
-                return _acknowledgement(opened)
+                return self._acknowledgement(client, opened)
             case NotOpened():
                 raise _refusal(opened)
             case _:
                 assert_never(opened)
+
+    def _acknowledgement(self, client: Client, opened: Acknowledged) -> dict[str, Json]:
+        approval = opened.approval
+        # What is left, not what was asked for: the request may be a repetition, or was cut.
+        left = approval.expires_at - opened.asked_at
+        answer: dict[str, Json] = {
+            "auth_req_id": opened.auth_req_id,
+            "expires_in": max(1, int(left.total_seconds())),
+            "interval": opened.interval_s,
+        }
+        if client.role == "gate":
+            # The gate tells its caller where the card is; the page asks for a session anyway.
+            answer["approve_at"] = self._profile.url(f"/approvals/{approval.id}")
+        return answer
 
     async def _eligible(
         self, hint: str, call: Mapping[str, Json] | None, *, acr: str
     ) -> tuple[str, ...]:
         """Return who may decide. An unknown and a switched-off user are told apart by nothing."""
         user_id = requested.resolve(hint, self._users, issuer=self._profile.issuer)
-        switched_off = await self._switched_off()
+        switched_off = await self._people.disabled()
         if call is None:
             if user_id is None or user_id in switched_off:
                 raise _unknown_user()
@@ -90,17 +110,6 @@ class BackchannelEndpoint:
         if set(approvers) <= switched_off:
             raise _unknown_user()
         return approvers
-
-
-def _acknowledgement(opened: Acknowledged) -> dict[str, Json]:
-    # A repeated request is told what is left, not what it asked for.
-    approval = opened.approval
-    left = approval.expires_at - opened.asked_at
-    return {
-        "auth_req_id": opened.auth_req_id,
-        "expires_in": max(1, int(left.total_seconds())),
-        "interval": opened.interval_s,
-    }
 
 
 def _check_may_ask(client: Client) -> None:

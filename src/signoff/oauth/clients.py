@@ -152,12 +152,12 @@ class MachineClients:
         self,
         store: ClientStore,
         *,
-        taken: Callable[[], Collection[str]],
+        user_ids: Collection[str],
         now: Callable[[], datetime],
         new_token: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
-        """`taken` returns the user ids: a client may have none of them."""
-        self._store, self._taken, self._now, self._new_token = store, taken, now, new_token
+        """`user_ids` share the clients' namespace: a client may have none of them."""
+        self._store, self._user_ids, self._now, self._new_token = store, user_ids, now, new_token
 
     async def create(
         self,
@@ -191,7 +191,7 @@ class MachineClients:
             expires_at=None if expires_in is None else self._now() + expires_in,
         )
         _check(client, now=self._now())
-        if client.id in self._taken() or client.id == GATE_ID:
+        if client.id in self._user_ids or client.id == GATE_ID:
             raise ClientError(f"the id {client.id} belongs to somebody else")
         secret, kept = None, Secrets(current=None)
         if jwks is None:

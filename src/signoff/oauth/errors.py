@@ -4,12 +4,12 @@ Owns the codes, their statuses and the headers of every answer. A description is
 a stranger sent is never echoed (RFC 6749 §5.2 allows no quote, backslash or line break).
 """
 
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -88,7 +88,7 @@ def json_response(
 ) -> Response:
     """Return a JSON response; nothing that carries a token or its like is ever cached."""
     return Response(
-        orjson.dumps(members),
+        json.dumps(members, ensure_ascii=False, separators=(",", ":")),
         status_code=status,
         media_type="application/json",
         headers=dict(headers),

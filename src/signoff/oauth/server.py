@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import User
-from signoff.oauth.backchannel import BackchannelEndpoint, SwitchedOff
+from signoff.oauth.backchannel import BackchannelEndpoint, People
 from signoff.oauth.client_auth import ClientAuthenticator
-from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, ClientStore, Directory, gate_client
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
 from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
 from signoff.oauth.grants.ciba import CibaGrant
 from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
@@ -34,35 +34,31 @@ def authorization_server(
     profile: Profile,
     *,
     approvals: Approvals,
-    clients: ClientStore,
+    clients: Directory,
     keyring: Keyring,
     users: Mapping[str, User],
-    switched_off: SwitchedOff,
-    gate_secret: str | None,
+    people: People,
     now: Callable[[], datetime],
     unavailable: tuple[type[Exception], ...] = (),
 ) -> list[Route]:
     """Return the routes of the authorization server.
 
-    `gate_secret` opens the reserved client `signoff-gate`; None when the gate runs elsewhere and
-    is a registered client with a key. `unavailable` are the store's errors that mean "later".
+    `clients` holds the reserved client `signoff-gate` too when the gate is in this process; one
+    that runs elsewhere is a registered client of role `gate` with a key. `unavailable` are the
+    store's errors that mean "later": they are answered 503.
     """
-    gate = None if gate_secret is None else gate_client(gate_secret)
-    directory = Directory(clients, gate=gate)
     authenticator = ClientAuthenticator(
-        directory,
+        clients,
         audiences=profile.assertion_audiences(),
         decoy=lambda: keyring.public,
         now=now,
     )
-    backchannel = BackchannelEndpoint(
-        profile, authenticator, approvals, users=users, switched_off=switched_off
-    )
+    backchannel = BackchannelEndpoint(profile, authenticator, approvals, users=users, people=people)
     token = TokenEndpoint(
         authenticator,
         {
             CIBA: CibaGrant(profile, approvals, keyring, now=now),
-            CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, directory, keyring, now=now),
+            CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
         },
     )
     gate_endpoints = GateEndpoints(authenticator, approvals)

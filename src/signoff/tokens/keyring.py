@@ -4,12 +4,12 @@ Owns rotation: a key is published before it signs and stays after its last token
 What a token says is put together by the grant that issues it; where keys stay is a `KeyStore`.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, cast
 
-import orjson
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -105,11 +105,13 @@ class Keyring:
             raise TokenError("no signing key is ready")
         stored, key = signing[-1]
         header = {"alg": ALGORITHM, "kid": stored.kid, "typ": typ}
-        return jws.serialize_compact(header, orjson.dumps(claims), key, algorithms=[ALGORITHM])
+        # Not orjson: an argument may be an integer beyond 64 bits.
+        payload = json.dumps(claims, ensure_ascii=False, separators=(",", ":"))
+        return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM])
 
     async def _make(self, *, signs_from: datetime) -> None:
         key = ECKey.generate_key("P-256", private=True)
-        private = orjson.dumps(key.as_dict(private=True))
+        private = json.dumps(key.as_dict(private=True)).encode()
         kid = key.thumbprint()
         await self._store.add(
             StoredKey(kid=kid, private=private, created_at=self._now(), signs_from=signs_from)
@@ -118,7 +120,7 @@ class Keyring:
 
     def _hold(self, stored: Iterable[StoredKey]) -> None:
         ordered = sorted(stored, key=lambda each: each.signs_from)
-        self._keys = tuple((each, ECKey.import_key(orjson.loads(each.private))) for each in ordered)
+        self._keys = tuple((each, ECKey.import_key(json.loads(each.private))) for each in ordered)
         self._public = KeySet([_published(each.kid, key) for each, key in self._keys])
 
 
