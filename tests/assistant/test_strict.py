@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2**53) + 1, 2**53 - 1)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
@@ -164,8 +165,6 @@ def test_what_is_accepted_has_one_canonical_form(value: Any) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader_or_its_refusal(content: bytes) -> None:
-    try:
+    with suppress(JsonError):
         read_message(content)
-    except JsonError:
-        pass
     assert json.loads(refusal(content, "because"))["error"]["code"] == -32700
