@@ -56,7 +56,9 @@ def tool(
 
 
 def upstream(
-    base_url: str = "https://bank.example/api", headers: Mapping[str, str] | None = None, **more: Any
+    base_url: str = "https://bank.example/api",
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Upstream:
     templates = tuple(
         HeaderTemplate(name=name, parts=parsed(text)) for name, text in (headers or {}).items()

@@ -59,7 +59,9 @@ class Wire:
 
     def head(self, position: int = -1) -> tuple[str, list[tuple[str, str]]]:
         """Return the request line and the headers of a request, as they came."""
-        first, *lines = self.requests[position].split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        first, *lines = (
+            self.requests[position].split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        )
         pairs = [line.split(": ", 1) for line in lines]
         return first, [(name, value) for name, value in pairs]
 
@@ -68,7 +70,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def listening(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Wire, None]:
+async def listening(
+    script: Script, *, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Wire, None]:
     """Serve `script` on a free port of loopback."""
     wire = Wire()
     writers: set[asyncio.StreamWriter] = set()

@@ -319,7 +319,7 @@ def test_a_form_body_keeps_each_pair_and_may_span_lines() -> None:
     )
 
 
-# A reader of the same styles, written from RFC 6570 and OpenAPI §4.8.12, to read back what we write.
+# A reader of the same styles, written from RFC 6570, to read back what we write.
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x00"), min_size=1, max_size=12
 )
@@ -332,7 +332,9 @@ KEYS = st.text(
 
 def read_pairs(text: str) -> list[tuple[str, str]]:
     pairs = [part.split("=", 1) for part in text.split("&")] if text else []
-    return [(unquote(name, errors="strict"), unquote(value, errors="strict")) for name, value in pairs]
+    return [
+        (unquote(name, errors="strict"), unquote(value, errors="strict")) for name, value in pairs
+    ]
 
 
 @given(st.lists(TEXT, min_size=1, max_size=5), st.booleans())
@@ -342,7 +344,10 @@ def test_an_exploded_list_reads_back(values: list[str], reserved: bool) -> None:
     assert read_pairs(text) == [("c", value) for value in values]
 
 
-@given(st.lists(TEXT, min_size=1, max_size=5), st.sampled_from(["form", "spaceDelimited", "pipeDelimited"]))
+@given(
+    st.lists(TEXT, min_size=1, max_size=5),
+    st.sampled_from(["form", "spaceDelimited", "pipeDelimited"]),
+)
 def test_a_delimited_list_reads_back_where_values_hold_no_delimiter(
     values: list[str], style: Style
 ) -> None:

@@ -20,7 +20,7 @@ from signoff.catalog.model import Upstream
 from signoff.upstream.target import UpstreamError
 
 _SOCKET_PATH_BYTES: Final = 100  # sockaddr_un holds 104 on macOS, 108 on Linux
-_GRACE_S: Final = 5
+_GRACE_S: Final = 1  # by now every send has ended; only handlers nobody waits for are left
 
 
 class _Server(uvicorn.Server):

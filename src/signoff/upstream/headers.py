@@ -10,7 +10,7 @@ import binascii
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -88,7 +88,7 @@ class Resolved:
     """A header value ready to send, and the secrets inside it."""
 
     value: SecretStr
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 def folded(name: str) -> str:

@@ -1,0 +1,601 @@
+"""Sending, judged by the bytes a plain socket received, and by how each failure is told."""
+
+import asyncio
+import gzip
+import ssl
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
+
+from signoff.catalog.model import Body, ToolSpec, Upstream
+from signoff.upstream.request import FrozenRequest
+from signoff.upstream.target import UpstreamError
+from signoff.upstream.transport import Answered, Changed, NotSent, Sent, Transports, Unknown
+from upstream_parts import ENVIRONMENT, frozen, parameter, references, tool, upstream
+from wire import Script, answer, listening, plain, then_closed
+
+POST = tool(
+    "/transfers/{id}",
+    method="POST",
+    parameters=[parameter("id", "path"), parameter("q", "query", style="deepObject")],
+    body=Body(kind="members", required=True, members={"amount": "amount"}),
+)
+ARGUMENTS: Any = {"id": "a b", "q": {"x": "[]"}, "amount": 5}
+HEADERS = {"Authorization": "Bearer ${env:BANK_TOKEN}", "X-Approval": "${approval.token}"}
+TOKEN = SecretStr("eyJ-approval-token")
+
+
+class Sender:
+    """One upstream behind real transports."""
+
+    def __init__(self, url: str, data_dir: Path, **more: Any) -> None:
+        self.upstream = upstream(url, **more)
+        self.data_dir = data_dir
+
+    async def send(self, request: FrozenRequest, *, fresh: bool = True, **more: Any) -> Sent:
+        async with self.transports() as transports:
+            return await transports.send(request, self.upstream, fresh=fresh, **more)
+
+    def transports(self, **more: Any) -> Transports:
+        more.setdefault("references", references())
+        return Transports([self.upstream], data_dir=self.data_dir, **more)
+
+    def frozen(
+        self, spec: ToolSpec | None = None, arguments: Any = None, **more: Any
+    ) -> FrozenRequest:
+        return frozen(spec or tool(), arguments, to=self.upstream, **more)
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Callable[..., Sender]:
+    def made(url: str, **more: Any) -> Sender:
+        return Sender(url, tmp_path, **more)
+
+    return made
+
+
+Made = Callable[..., Sender]
+
+
+async def test_the_wire_carries_what_was_frozen_and_nothing_more(sender: Made) -> None:
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url + "/api", headers=HEADERS)
+        request = bank.frozen(POST, ARGUMENTS, call_id="call_1")
+        sent = await bank.send(request, approval_token=TOKEN)
+    assert sent == Answered(status=200, headers=(("content-type", "application/json"),), body=b"{}")
+    key = next(one.value for one in request.headers if one.name == "Idempotency-Key")
+    assert wire.requests == [
+        (
+            "POST /api/transfers/a%20b?q%5Bx%5D=%5B%5D HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{wire.port}\r\n"
+            "Accept: application/json, */*;q=0.1\r\n"
+            "Accept-Encoding: identity\r\n"
+            "User-Agent: signoff\r\n"
+            "Content-Type: application/json\r\n"
+            "Authorization: Bearer s3cret-t0ken/+\r\n"
+            "X-Approval: eyJ-approval-token\r\n"
+            f"Idempotency-Key: {key}\r\n"
+            "Connection: close\r\n"
+            "Content-Length: 12\r\n"
+            '\r\n{"amount":5}'
+        ).encode()
+    ]
+    assert request.url == f"{wire.url}/api/transfers/a%20b?q%5Bx%5D=%5B%5D"
+    assert request.body == b'{"amount":5}'
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+async def test_a_request_without_a_body_carries_host_and_the_frozen_headers_only(
+    sender: Made, method: str
+) -> None:
+    content = answer(body=b"") if method == "HEAD" else answer()
+    async with listening(plain(content)) as wire:
+        bank = sender(wire.url)
+        await bank.send(bank.frozen(tool("/x", method=method)), fresh=False)
+    assert wire.requests == [
+        (
+            f"{method} /x HTTP/1.1\r\nHost: 127.0.0.1:{wire.port}\r\n"
+            "Accept: application/json, */*;q=0.1\r\nAccept-Encoding: identity\r\n"
+            "User-Agent: signoff\r\n\r\n"
+        ).encode()
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["%", "%41", "%zz", "a'b(c)!*", "~", "ä", "{x}", "^`|", "<>", '"', "a b", "&=+#", "\u202e"],
+)
+async def test_the_request_target_is_the_frozen_one_byte_for_byte(sender: Made, value: str) -> None:
+    spec = tool("/x:y/{id}/@z", parameters=[parameter("id", "path"), parameter("q", "query")])
+    arguments = {"id": value.replace("#", ""), "q": value}
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url + "/A%20b")
+        request = bank.frozen(spec, arguments)
+        await bank.send(request, fresh=False)
+    line = wire.requests[0].split(b"\r\n")[0].decode()
+    assert line == f"GET {request.url.removeprefix(wire.url)} HTTP/1.1"
+
+
+async def test_allowed_sends_share_a_connection_and_gated_ones_never(sender: Made) -> None:
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url)
+        async with bank.transports() as transports:
+            for _ in range(3):
+                await transports.send(bank.frozen(), bank.upstream, fresh=False)
+            assert wire.connections == 1
+            for _ in range(3):
+                await transports.send(bank.frozen(), bank.upstream, fresh=True)
+            assert wire.connections == 4
+
+
+# The hook
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_the_hook_runs_once_connected_and_before_the_first_byte(
+    sender: Made, fresh: bool
+) -> None:
+    seen: list[tuple[int, int]] = []
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url)
+
+        async def hook() -> None:
+            seen.append((wire.connections, len(wire.requests)))
+
+        async with bank.transports() as transports:
+            for _ in range(2):
+                await transports.send(
+                    bank.frozen(), bank.upstream, fresh=fresh, before_first_byte=hook
+                )
+    assert [requests for _, requests in seen] == [0, 1]
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize(
+    "error", [PermissionError("fenced out"), TimeoutError("db"), asyncio.CancelledError("stop")]
+)
+async def test_a_hook_that_raises_sends_nothing_and_its_error_comes_out(
+    sender: Made, fresh: bool, error: BaseException
+) -> None:
+    async def hook() -> None:
+        raise error
+
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url)
+        async with bank.transports() as transports:
+            with pytest.raises(type(error)) as caught:
+                await transports.send(
+                    bank.frozen(POST, ARGUMENTS), bank.upstream, fresh=fresh, before_first_byte=hook
+                )
+            assert caught.value is error or isinstance(error, asyncio.CancelledError)
+            # The connection is not left half used.
+            await transports.send(bank.frozen(), bank.upstream, fresh=fresh)
+    assert [request.split(b" ")[0] for request in wire.requests] == [b"GET"]
+
+
+async def test_the_deadline_never_cuts_the_hook(sender: Made) -> None:
+    gone_by = asyncio.Event()
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url, timeout_s=0.2)
+
+        async def hook() -> None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.4, gone_by.set)  # longer than the whole deadline
+            await gone_by.wait()
+
+        sent = await bank.send(bank.frozen(), before_first_byte=hook)
+    assert isinstance(sent, Answered)
+
+
+async def test_a_client_whose_hook_has_another_name_sends_nothing(
+    sender: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signoff.upstream.transport._FIRST_BYTE", "http9.send.started")
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url)
+        with pytest.raises(UpstreamError, match="unexpected event"):
+            await bank.send(bank.frozen())
+    assert wire.requests == []
+
+
+async def test_a_client_that_calls_no_hook_fails_closed(
+    sender: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signoff.upstream.transport._BEFORE_REQUEST", "")
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url)
+        sent = await bank.send(bank.frozen())
+    assert sent == Unknown(reason="bank answered before the request was recorded as sent")
+
+
+# Failures
+
+
+async def test_a_refused_connection_is_not_sent(sender: Made) -> None:
+    async with listening(plain(b"")) as wire:
+        bank = sender(wire.url)
+    ran: list[int] = []
+
+    async def hook() -> None:
+        ran.append(1)
+
+    sent = await bank.send(bank.frozen(), before_first_byte=hook)
+    assert isinstance(sent, NotSent)
+    assert sent.reason.startswith("bank: the connection was not made")
+    assert ran == []
+
+
+async def test_an_unknown_host_is_not_sent(sender: Made) -> None:
+    bank = sender("http://no-such-host.invalid")
+    assert isinstance(await bank.send(bank.frozen()), NotSent)
+
+
+async def test_a_connection_that_never_opens_is_not_sent(sender: Made) -> None:
+    # The TLS handshake gets no answer, which is still before the first byte.
+    server = await asyncio.start_server(_never, "127.0.0.1", 0)
+    async with server:
+        bank = sender(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=0.2)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        async with bank.transports(tls=context) as transports:
+            sent = await transports.send(bank.frozen(), bank.upstream, fresh=True)
+    assert sent == NotSent(reason="bank: no connection within 0.2 s")
+
+
+async def _never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"not http at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    ],
+    ids=[
+        "nothing",
+        "half head",
+        "half body",
+        "half chunk",
+        "noise",
+        "negative",
+        "two",
+        "huge head",
+    ],
+)
+async def test_an_answer_that_breaks_off_leaves_the_outcome_unknown(
+    sender: Made, content: bytes, fresh: bool
+) -> None:
+    async with listening(then_closed(content)) as wire:
+        bank = sender(wire.url)
+        sent = await bank.send(bank.frozen(POST, ARGUMENTS), fresh=fresh)
+        assert isinstance(sent, Unknown)
+        assert len(wire.requests) == 1
+
+
+def dripping(first: bytes) -> tuple[Script, asyncio.Event]:
+    """Return a script that writes one byte after `first` and then waits to be released."""
+    release = asyncio.Event()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(first + b" ")
+        await writer.drain()
+        await release.wait()
+
+    return script, release
+
+
+@pytest.mark.parametrize(
+    ("first", "after"),
+    [(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", ", after status 200"), (b"HTTP", "")],
+)
+async def test_a_slow_answer_ends_at_the_deadline_as_unknown(
+    sender: Made, first: bytes, after: str
+) -> None:
+    script, release = dripping(first)
+    async with listening(script) as wire:
+        bank = sender(wire.url, timeout_s=0.2)
+        sent = await bank.send(bank.frozen())
+        release.set()
+    assert sent == Unknown(reason="bank: no full answer within 0.2 s" + after)
+
+
+async def test_a_byte_now_and_then_does_not_move_the_deadline(sender: Made) -> None:
+    """One byte each 50 ms: a timeout per read would never end it."""
+    over = asyncio.Event()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.is_set() and not writer.is_closing():
+            writer.write(b"x")
+            try:
+                async with asyncio.timeout(0.05):
+                    await over.wait()
+            except TimeoutError:
+                continue
+
+    async with listening(script) as wire:
+        bank = sender(wire.url, timeout_s=0.3)
+        sent = await bank.send(bank.frozen())
+        over.set()
+    assert sent == Unknown(reason="bank: no full answer within 0.3 s, after status 200")
+
+
+async def test_a_cancelled_send_is_cancelled(sender: Made) -> None:
+    script, release = dripping(b"HTTP")
+    async with listening(script) as wire:
+        bank = sender(wire.url)
+        begun = asyncio.Event()
+
+        async def hook() -> None:
+            begun.set()
+
+        task = asyncio.create_task(bank.send(bank.frozen(), before_first_byte=hook))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        release.set()
+
+
+# What is sent is what was approved
+
+
+async def test_a_credential_that_changed_since_the_approval_is_not_sent(sender: Made) -> None:
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url, headers=HEADERS)
+        request = bank.frozen(call_id="c")
+        rotated = references(ENVIRONMENT | {"BANK_TOKEN": "rotated-token"})
+        async with bank.transports(references=rotated) as transports:
+            sent = await transports.send(request, bank.upstream, fresh=True, approval_token=TOKEN)
+    assert sent == Changed(reason="a credential changed since the approval")
+    assert wire.requests == []
+
+
+async def test_a_missing_credential_or_approval_token_is_not_sent(sender: Made) -> None:
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url, headers=HEADERS)
+        request = bank.frozen()
+        sent = await bank.send(request, approval_token=None)
+        assert isinstance(sent, NotSent)
+        assert "${approval.token}" in sent.reason
+        async with bank.transports(references=references({})) as transports:
+            sent = await transports.send(request, bank.upstream, fresh=True, approval_token=TOKEN)
+        assert isinstance(sent, NotSent)
+        assert "BANK_TOKEN is not set" in sent.reason
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("token", ["a\r\nX: 1", "a\x00b", "ä", "a\n"])
+async def test_a_token_that_a_header_cannot_carry_is_not_sent(sender: Made, token: str) -> None:
+    async with listening(plain(answer())) as wire:
+        bank = sender(wire.url, headers=HEADERS)
+        sent = await bank.send(bank.frozen(), approval_token=SecretStr(token))
+        assert isinstance(sent, NotSent)
+        assert token not in sent.reason
+    assert wire.requests == []
+
+
+async def test_an_upstream_that_moved_or_went_since_the_approval_gets_nothing(sender: Made) -> None:
+    async with listening(plain(answer())) as wire, listening(plain(answer())) as other:
+        bank = sender(wire.url + "/api")
+        for url in (other.url + "/api", wire.url, wire.url + "/apiary", wire.url + "/v2/api"):
+            request = frozen(tool(), to=upstream(url))
+            assert isinstance(await bank.send(request), Changed)
+        stranger = Upstream(name="stranger", base_url=wire.url)
+        async with bank.transports() as transports:
+            assert isinstance(await transports.send(bank.frozen(), stranger, fresh=True), Changed)
+    assert wire.requests == []
+    assert other.requests == []
+
+
+async def test_no_proxy_setting_of_the_environment_is_read(
+    sender: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(plain(answer())) as proxy, listening(plain(answer())) as wire:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        bank = sender(wire.url)
+        for fresh in (True, False):
+            assert isinstance(await bank.send(bank.frozen(), fresh=fresh), Answered)
+    assert proxy.requests == []
+
+
+# Answers
+
+
+async def test_a_redirect_is_an_answer_and_is_not_followed(sender: Made) -> None:
+    async with listening(plain(answer())) as other:
+        moved = answer("302 Found", b"", "text/plain", f"Location: {other.url}/in?token=x")
+        async with listening(plain(moved)) as wire:
+            bank = sender(wire.url, headers={"Authorization": "Bearer ${env:BANK_TOKEN}"})
+            sent = await bank.send(bank.frozen(POST, ARGUMENTS))
+    assert sent == Answered(
+        status=302, headers=(("content-type", "text/plain"), ("location", "127.0.0.1")), body=b""
+    )
+    assert other.requests == []
+
+
+async def test_only_headers_that_may_be_shown_come_back(sender: Made) -> None:
+    more = (
+        "Set-Cookie: session=abc",
+        "Authorization: Bearer x",
+        "WWW-Authenticate: Basic",
+        "X-Auth-Token: y",
+        "Retry-After: 30",
+        "X-Request-Id: r-1 s3cret-t0ken/+",
+        "Server: nginx",
+    )
+    async with listening(
+        plain(answer("429 Too Many Requests", b"{}", "text/plain", *more))
+    ) as wire:
+        bank = sender(wire.url, headers={"Authorization": "Bearer ${env:BANK_TOKEN}"})
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.headers == (
+        ("content-type", "text/plain"),
+        ("retry-after", "30"),
+        ("x-request-id", "r-1 [redacted]"),
+    )
+
+
+async def test_three_megabytes_are_cut_while_they_stream(sender: Made) -> None:
+    body = b"[" + b"1," * 1_500_000 + b"1]"
+    async with listening(then_closed(answer(body=body))) as wire:
+        bank = sender(wire.url)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.truncated
+    assert sent.body == body[:1_048_576]
+
+
+async def test_an_answer_of_exactly_the_limit_is_whole(sender: Made) -> None:
+    async with listening(plain(answer(body=b"x" * 1_000))) as wire:
+        bank = sender(wire.url, max_response_bytes=1_000)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert (sent.truncated, len(sent.body)) == (False, 1_000)
+
+
+def zipped(body: bytes, encoding: str) -> bytes:
+    return answer("200 OK", body, "application/json", f"Content-Encoding: {encoding}")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(b'{"a":1}')),
+        ("GZIP", gzip.compress(b'{"a":1}')),
+        ("deflate", zlib.compress(b'{"a":1}')),
+        ("deflate", zlib.compress(b'{"a":1}', wbits=-15)),
+        ("identity", b'{"a":1}'),
+    ],
+)
+async def test_an_answer_compressed_unasked_is_read(
+    sender: Made, encoding: str, body: bytes
+) -> None:
+    async with listening(plain(zipped(body, encoding))) as wire:
+        bank = sender(wire.url)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert (sent.body, sent.truncated, sent.unread) == (b'{"a":1}', False, None)
+
+
+async def test_a_gzip_bomb_is_cut_at_the_limit(sender: Made) -> None:
+    bomb = gzip.compress(b"\x00" * 50_000_000, compresslevel=9)
+    async with listening(plain(zipped(bomb, "gzip"))) as wire:
+        bank = sender(wire.url, max_response_bytes=100_000)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.truncated
+    assert len(sent.body) == 100_000
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip,br", "x", "gzip"])
+async def test_an_encoding_nobody_asked_for_is_not_read(sender: Made, encoding: str) -> None:
+    body = b"not gzip" if encoding == "gzip" else gzip.compress(gzip.compress(b"{}"))
+    async with listening(plain(zipped(body, encoding))) as wire:
+        bank = sender(wire.url)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.body == b""
+    assert sent.unread is not None
+
+
+async def test_credentials_echoed_back_are_taken_out(sender: Made) -> None:
+    body = (
+        b"s3cret-t0ken/+ s3cret-t0ken%2F%2B czNjcmV0LXQwa2VuLys= eyJ-approval-token another-value"
+    )
+    async with listening(plain(answer(body=body, media_type="text/plain"))) as wire:
+        bank = sender(wire.url, headers=HEADERS)
+        sent = await bank.send(bank.frozen(), approval_token=TOKEN)
+    assert isinstance(sent, Answered)
+    assert sent.body == b"[redacted] [redacted] [redacted] [redacted] another-value"
+
+
+async def test_a_credential_cut_in_half_by_the_limit_does_not_remain(sender: Made) -> None:
+    body = b"x" * 990 + b"s3cret-t0ken/+" + b"y" * 100_000
+    async with listening(then_closed(answer(body=body))) as wire:
+        bank = sender(wire.url, headers={"A": "${env:BANK_TOKEN}"}, max_response_bytes=1_000)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.body == b"x" * 990 + b"[redacted]"
+
+
+# TLS
+
+
+def certificate() -> tuple[bytes, bytes]:
+    """Return a self-signed certificate for 127.0.0.1 and its key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bank")])
+    now = datetime.now(UTC)
+    made = (
+        x509
+        .CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return made.public_bytes(serialization.Encoding.PEM), private
+
+
+async def test_a_certificate_nobody_vouches_for_is_not_sent_to(
+    sender: Made, tmp_path: Path
+) -> None:
+    public, private = certificate()
+    (tmp_path / "chain.pem").write_bytes(public + private)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "chain.pem")
+    async with listening(plain(answer()), tls=server) as wire:
+        bank = sender(f"https://127.0.0.1:{wire.port}")
+        sent = await bank.send(bank.frozen())
+        assert isinstance(sent, NotSent)
+        assert "certificate" in sent.reason
+        assert wire.requests == []
+        trusting = ssl.create_default_context(cadata=public.decode())
+        async with bank.transports(tls=trusting) as transports:
+            sent = await transports.send(bank.frozen(), bank.upstream, fresh=True)
+        assert isinstance(sent, Answered)
+
+
+async def test_verification_cannot_be_switched_off(sender: Made) -> None:
+    lax = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    lax.check_hostname = False
+    lax.verify_mode = ssl.CERT_NONE
+    unnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unnamed.check_hostname = False
+    for tls in (lax, unnamed):
+        with pytest.raises(UpstreamError, match="always verified"):
+            async with sender("https://bank.example").transports(tls=tls):
+                pytest.fail("opened")
