@@ -273,7 +273,7 @@ async def test_the_token_is_gone_with_the_end(calls: SqliteCalls, database: Data
     assert isinstance(swap, Moved)
     await calls.move(swap.call, Event.REFUSE)
     assert await calls.load_payload(call.id, "access_token") is None
-    row = await database.fetch_one("SELECT access_token FROM calls")  # noqa: S608 — a column of this test
+    row = await database.fetch_one("SELECT access_token FROM calls")
     assert row is not None
     assert row["access_token"] is None
 

@@ -25,6 +25,7 @@ HOLD_S: Final = 25
 _DEADLINE_S: Final = 15.0
 _MAX_ANSWER: Final = 1_048_576
 _DEFAULT_INTERVAL_S: Final = 5
+_POLL: Final = "poll"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +128,24 @@ class CibaClient:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         )
         self._exchanges: dict[str, _Exchange] = {}
+        self._released = False
 
-    async def close(self, *, grace_s: float) -> None:
-        """Let exchanges end by themselves for `grace_s`, then end them."""
-        if flying := set(self._exchanges.values()):
-            _, late = await asyncio.wait(flying, timeout=grace_s)
-            for exchange in late:
+    def release(self) -> None:
+        """End every poll that is held, and hold none from now on.
+
+        Our server keeps the tokens of a poll that ends so for the next one, which is due at once.
+        """
+        self._released = True
+        for key, exchange in self._exchanges.items():
+            if key.startswith(_POLL):
                 exchange.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End every exchange and the connections. Nobody may be waiting any more."""
+        flying = tuple(self._exchanges.values())
+        for exchange in flying:
+            exchange.cancel()
+        await asyncio.gather(*flying, return_exceptions=True)
         await self._client.aclose()
 
     async def ask(
@@ -169,11 +180,12 @@ class CibaClient:
     async def poll(self, auth_req_id: str) -> PollAnswer:
         """Ask for the tokens once, held at the server for up to `hold_s`."""
         form = {"grant_type": GRANT_TYPE, "auth_req_id": auth_req_id}
-        headers = {"Prefer": f"wait={self.hold_s}"} if self.hold_s else {}
+        hold_s = 0 if self._released else self.hold_s
+        headers = {"Prefer": f"wait={hold_s}"} if hold_s else {}
         response = await self._exchange(
-            f"poll {auth_req_id}",
+            f"{_POLL} {auth_req_id}",
             self._post("oauth2/token", form, headers),
-            deadline_s=self.hold_s + _DEADLINE_S,
+            deadline_s=hold_s + _DEADLINE_S,
         )
         if isinstance(response, Unavailable):
             return response
@@ -230,11 +242,21 @@ class CibaClient:
                 return Unavailable(reason="the authorization server does not answer")
             self._exchanges.pop(key, None)
             return Unavailable(reason="the authorization server did not answer in time")
+        except asyncio.CancelledError:
+            if not exchange.cancelled() or _is_cancelled_ourselves():
+                raise
+            self._exchanges.pop(key, None)
+            return Unavailable(reason="the poll was released", retry_after_s=0)
         except httpx2.HTTPError as error:
             self._exchanges.pop(key, None)
             return Unavailable(reason=f"no exchange: {type(error).__name__}")
         self._exchanges.pop(key, None)
         return response
+
+
+def _is_cancelled_ourselves() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _members(response: httpx2.Response) -> Mapping[str, Json]:

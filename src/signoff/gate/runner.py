@@ -83,11 +83,12 @@ class Runner:
                 await self._drain()
 
     async def _drain(self) -> None:
+        self._client.release()
         if jobs := set(self._jobs.values()):
             _, late = await asyncio.wait(jobs, timeout=self._grace_s)
             for job in late:
                 job.cancel()
-        await self._client.close(grace_s=0)
+        await self._client.close()
 
     def start(self, call_id: str) -> None:
         """Begin the job of one call; nothing happens if it has one, or while we stop."""
@@ -209,7 +210,8 @@ class Runner:
         """Ask until there is an answer; None when we stop, or when the call was taken back."""
         interval_s, failures = float(call.interval_s), 0
         loop = asyncio.get_running_loop()
-        while not self._stopping.is_set() and await self._is_waiting(call):
+        while await self._is_waiting(call):
+            last = self._stopping.is_set()
             if self._calls.now() >= call.expires_at + _REDEEM_WITHIN:
                 return ciba.Expired()
             asked_at = loop.time()
@@ -221,10 +223,13 @@ class Runner:
                     interval_s += 5  # CIBA Core §11: for this and every later poll
                 case ciba.Unavailable():
                     failures += 1
-                    _logger.warning("call %s: %s", call.id, answer.reason)
+                    if not self._stopping.is_set():
+                        _logger.warning("call %s: %s", call.id, answer.reason)
                     await self._rest(answer.retry_after_s or self._pause_s(failures))
                 case _:
                     return answer
+            if last:
+                return None
             await self._rest(asked_at + interval_s - loop.time())
         return None
 
