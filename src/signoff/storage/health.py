@@ -72,7 +72,8 @@ def check_file(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found != "ok":
-        raise UnusableFileError(f"{path} is damaged ({found}); restore it from a backup")
+        reason = found.splitlines()[-1]
+        raise UnusableFileError(f"{path} is damaged ({reason}); restore it from a backup")
 
 
 def file_system(directory: Path, *, mounts: Path = _MOUNTS) -> str | None:
