@@ -127,7 +127,10 @@ def _body_facts(request: Mapping[str, Json]) -> Iterator[Fact]:
         return
     if not isinstance(body, str):
         yield _fact(
-            "body", "body", f"{media_type or 'no media type'}, {size:,} bytes", note="described"
+            "body",
+            "body",
+            f"{media_type or 'no media type'}, {size:,} bytes",
+            note="not shown: too large, or not text",
         )
         yield _fact("body SHA-256", "body", str(request["body_sha256"]).removeprefix("sha-256:"))
         return

@@ -5,7 +5,7 @@ facts stand on the card and in what order; `web/text.py` makes their text safe, 
 takes the request apart. Everything shown comes from what will be sent. Never cuts a value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, cast
@@ -302,17 +302,31 @@ def _earlier(details: Mapping[str, Json]) -> Earlier | None:
 
 
 def _warnings(places: Mapping[str, Sequence[Shown | None]]) -> tuple[str, ...]:
-    found: list[str] = []
+    names: dict[str, None] = {}
+    words: dict[str, None] = {}
+    hiding: list[str] = []
+    mixing: list[str] = []
     for place, texts in places.items():
-        hidden = {name for shown in texts if shown for name in shown.hidden}
-        mixed = {word for shown in texts if shown for word in shown.mixed}
-        if hidden:
-            named = ", ".join(sorted(hidden)[:4]).lower() + (" and more" if len(hidden) > 4 else "")  # noqa: PLR2004 — a sentence, not a list
-            found.append(f"Hidden characters in {place}: {named}.")
-        if mixed:
-            words = ", ".join(f"“{word}”" for word in sorted(mixed)[:4])
-            found.append(f"Letters of different alphabets in one word in {place}: {words}.")
+        hidden = {name: None for shown in texts if shown for name in shown.hidden}
+        mixed = {word: None for shown in texts if shown for word in shown.mixed}
+        hiding += [place] if hidden else []
+        mixing += [place] if mixed else []
+        names |= hidden
+        words |= mixed
+    found: list[str] = []
+    if hiding:
+        found.append(f"Hidden characters in {_listed(hiding)}: {_listed(names, most=4).lower()}.")
+    if mixing:
+        quoted = [f"“{word}”" for word in words]
+        found.append(f"Look-alike letters in {_listed(mixing)}: {_listed(quoted, most=4)}.")
     return tuple(found)
+
+
+def _listed(words: Iterable[str], *, most: int = 10) -> str:
+    listed = list(words)
+    if len(listed) > most:
+        listed = [*listed[:most], "more"]
+    return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
 
 
 def _members(value: Json) -> Mapping[str, Json]:

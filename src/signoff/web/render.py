@@ -78,7 +78,8 @@ def _minutes(seconds: int) -> str:
 def _size(count: int) -> str:
     if count < _KIB:
         return f"{count} bytes" if count != 1 else "1 byte"
-    return f"{count / _KIB:,.1f} KiB ({count:,} bytes)"
+    size = f"{count / _KIB:.1f} KiB" if count < _KIB**2 else f"{count / _KIB**2:,.1f} MiB"
+    return f"{size} ({count:,} bytes)"
 
 
 def _count(number: int) -> str:

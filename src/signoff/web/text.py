@@ -41,6 +41,8 @@ class Run:
     name: str | None = None
     breaks: bool = False
     """The chip stands for a line feed, and a new line begins after it."""
+    alien: bool = False
+    """One visible letter that looks like a Latin one but is not; `name` says what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Shown:
     @property
     def plain(self) -> str:
         """Return the text with chips as `[U+202E]`, for places without elements."""
-        return "".join(f"[{run.text}]" if run.name else run.text for run in self.runs)
+        return "".join(
+            f"[{run.text}]" if run.name and not run.alien else run.text for run in self.runs
+        )
 
     @property
     def suspect(self) -> bool:
@@ -71,25 +75,34 @@ def show(text: str, *, spaces: Spaces = "exact") -> Shown:
     `exact` also marks leading, trailing and repeated plain spaces, which a page would fold away;
     `prose` marks them only where they could push text out of sight (more than eight in a row).
     """
-    runs = tuple(_runs(text, spaces))
-    hidden = tuple(dict.fromkeys(run.name for run in runs if run.name and run.name != "SPACE"))
-    return Shown(runs=runs, length=len(text), hidden=hidden, mixed=_mixed(text))
+    mixed, aliens = _mixed(text)
+    runs = tuple(_runs(text, spaces, aliens))
+    hidden = tuple(
+        dict.fromkeys(
+            run.name for run in runs if run.name and not run.alien and run.name != "SPACE"
+        )
+    )
+    return Shown(runs=runs, length=len(text), hidden=hidden, mixed=mixed)
 
 
-def _runs(text: str, spaces: Spaces) -> Iterator[Run]:
+def _runs(text: str, spaces: Spaces, aliens: frozenset[int]) -> Iterator[Run]:
     plain: list[str] = []
     at, marks = 0, 0
     while at < len(text):
         character = text[at]
         marks = marks + 1 if unicodedata.combining(character) else 0
         size = _space_run(text, at, spaces) if character == " " else _hidden_run(text, at, marks)
-        if size == 0:
+        if size == 0 and at not in aliens:
             plain.append(character)
             at += 1
             continue
         if plain:
             yield Run("".join(plain))
             plain.clear()
+        if at in aliens:
+            yield Run(character, _name(character), alien=True)
+            at += 1
+            continue
         times = f" \N{MULTIPLICATION SIGN}{size}" if size > 1 else ""
         yield Run(f"U+{ord(character):04X}{times}", _name(character), breaks=character == "\n")
         at += size
@@ -137,15 +150,22 @@ def _name(character: str) -> str:
     return unicodedata.name(character, fallback)
 
 
-def _mixed(text: str) -> tuple[str, ...]:
-    """Return the words in which Latin letters stand beside letters that look like Latin ones."""
+def _mixed(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
+    """Return words in which Latin letters stand beside look-alikes, and where those stand."""
     if text.isascii():
-        return ()
-    found: dict[str, None] = {}
-    for word in _WORD.findall(text):
+        return (), frozenset()
+    words: dict[str, None] = {}
+    aliens: set[int] = set()
+    for found in _WORD.finditer(text):
+        word = found[0]
         if word.isascii():
             continue
-        scripts = {unicodedata.name(letter, "").split(" ", 1)[0] for letter in word}
-        if "LATIN" in scripts and scripts.intersection(_LOOKALIKES):
-            found[word[:40]] = None
-    return tuple(found)
+        scripts = [unicodedata.name(letter, "").split(" ", 1)[0] for letter in word]
+        if "LATIN" in scripts and not set(_LOOKALIKES).isdisjoint(scripts):
+            words[word[:40]] = None
+            aliens |= {
+                found.start() + place
+                for place, script in enumerate(scripts)
+                if script in _LOOKALIKES
+            }
+    return tuple(words), frozenset(aliens)

@@ -88,7 +88,7 @@
           if (isIntersecting) { unseen.delete(target); seen.unobserve(target); }
         }
         show();
-      });
+      }, { rootMargin: "0px 0px -76px" }); // what the bar covers is not seen
       unseen.forEach((mark) => seen.observe(mark));
       setTimeout(() => { armed = true; show(); }, ARM_MS);
     }
