@@ -113,7 +113,7 @@ def clients() -> None:
 @as_json
 @data_dir_option
 @config_option
-def create_client(  # noqa: D417
+def create_client(
     name: str,
     scopes: tuple[str, ...],
     days: int | None,

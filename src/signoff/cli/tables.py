@@ -4,14 +4,11 @@ Pure text: knows no command. Control characters in a cell are made visible, neve
 terminal.
 """
 
+import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
-
-import orjson
-
-from signoff.canonical import Json
 
 _HIDDEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
@@ -35,9 +32,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
-def document(value: Json | Mapping[str, Json] | Sequence[Mapping[str, Json]]) -> str:
-    """Return one indented JSON document."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+def document(value: object) -> str:
+    """Return one indented JSON document, in ASCII: no character can steer a terminal."""
+    return json.dumps(value, indent=2)
 
 
 def out(text: str) -> None:

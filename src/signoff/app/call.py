@@ -1,0 +1,43 @@
+"""Calls one tool over MCP for the command line: token, arguments, outcome."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from signoff.app.errors import BadInputError, CannotRunError
+from signoff.client.arguments import ArgumentError, from_words
+from signoff.client.session import CallOutcome, ClientError, OnStatus, connect
+
+_INPUT = frozenset({"unknown_tool", "refused"})
+
+
+async def call_tool(
+    name: str,
+    words: Sequence[str],
+    *,
+    document: str | None,
+    url: str,
+    token_file: Path,
+    on_status: OnStatus,
+    wait: bool,
+) -> CallOutcome:
+    """Call the tool and follow it to its end.
+
+    Raises:
+        BadInputError: the tool or an argument does not exist.
+        CannotRunError: no server, or no token for it.
+    """
+    try:
+        token = token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRunError(
+            f"no token in {token_file}: is the server running, and is this its --data-dir?"
+        ) from error
+    try:
+        async with connect(url, token, token_from=str(token_file)) as session:
+            tool = await session.tool(name)
+            arguments = from_words(words, schema=tool.input_schema, document=document)
+            return await session.call(name, arguments, on_status=on_status, wait=wait)
+    except ArgumentError as error:
+        raise BadInputError(str(error)) from error
+    except ClientError as error:
+        raise (BadInputError if error.kind in _INPUT else CannotRunError)(str(error)) from error

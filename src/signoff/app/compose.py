@@ -1,0 +1,297 @@
+"""Puts every concrete object together: one process, one data directory, one origin.
+
+Owns the order in which parts start and stop. Decides nothing: what a part does stands in it.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from signoff.app.domain import over
+from signoff.app.errors import CannotRunError
+from signoff.app.http import serving
+from signoff.app.operations import Operations
+from signoff.app.store import Store, opened
+from signoff.assistant.auth import (
+    AccessTokens,
+    LocalToken,
+    LocalTokenError,
+    either,
+    local_token,
+    only_active,
+    stdio_caller,
+)
+from signoff.assistant.edge import mcp_edge
+from signoff.catalog.model import Catalogue, ToolSpec
+from signoff.catalog.registry import Registry
+from signoff.desk.admin import AdminServer
+from signoff.desk.relay import owner_socket
+from signoff.gate.ciba import CibaClient
+from signoff.gate.failpoints import Reach as FailpointReach
+from signoff.gate.failpoints import only_at, pass_by
+from signoff.gate.pipeline import Gate
+from signoff.gate.policy import Ask, decide
+from signoff.notify.terminal import Terminal, on_terminal_or_log
+from signoff.oauth.clients import GATE_ID, Directory, gate_client
+from signoff.oauth.profile import Profile
+from signoff.oauth.server import authorization_server
+from signoff.origin import LOOPBACK, OriginGuard
+from signoff.settings import Settings
+from signoff.storage.audit_log import HeadFile
+from signoff.storage.outbox import Outbox
+from signoff.storage.sqlite import StorageError
+from signoff.upstream.headers import References
+from signoff.upstream.target import UpstreamError
+from signoff.upstream.transport import Transports
+from signoff.web.site import SiteConfig, pages
+
+DEFAULT_PORT: Final = 8420
+_SWEEP_S: Final = 1.0
+_HOUR_S: Final = 3600.0
+_KEEP_CALLS: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    config: Path
+    host: str
+    port: int
+    data_dir: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running signoff."""
+
+    url: str
+    token: str
+    operations: Operations
+    draining: asyncio.Event
+
+
+def at_port(catalogue: Catalogue, port: int) -> Catalogue:
+    """Return the catalogue with a loopback `public_url` moved to the port that is served."""
+    public = urlsplit(catalogue.server.public_url)
+    if public.scheme != "http" or public.hostname not in {name.strip("[]") for name in LOOPBACK}:
+        return catalogue
+    url = f"http://localhost:{port}{public.path}".rstrip("/")
+    return replace(catalogue, server=replace(catalogue.server, public_url=url))
+
+
+@asynccontextmanager
+async def running(
+    catalogue: Catalogue,
+    *,
+    options: Options,
+    settings: Settings,
+    environment: Mapping[str, str],
+    data_dir: Path,
+    listener: socket.socket,
+) -> AsyncGenerator[Server, None]:
+    """Run everything while the body runs. The data directory's lock is held by the caller.
+
+    Raises:
+        CannotRunError: something it needs is missing; one sentence says what.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened(data_dir, settings))
+        parts = await _start(stack, store, catalogue, options, settings, environment)
+        await stack.enter_async_context(_background(parts.tasks))
+        await stack.enter_async_context(parts.admin.running())
+        # The page must be up before a relay is let in: a call would point at it.
+        await stack.enter_async_context(serving(parts.app, listener))
+        caller = stdio_caller(catalogue.server.local_user)
+
+        async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await parts.serve_stream(reader, writer, caller)
+
+        await stack.enter_async_context(owner_socket(data_dir, catalogue.digest, served))
+        # The last to be entered: waiting requests are handed back before anything else stops.
+        stack.callback(parts.server.draining.set)
+        yield parts.server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    app: OriginGuard
+    admin: AdminServer
+    serve_stream: Any
+    server: Server
+    tasks: tuple[tuple[str, Coroutine[Any, Any, Any]], ...]
+
+
+async def _start(
+    stack: AsyncExitStack,
+    store: Store,
+    catalogue: Catalogue,
+    options: Options,
+    settings: Settings,
+    environment: Mapping[str, str],
+) -> _Parts:
+    domain = await over(store, catalogue)
+    database, sealer, data_dir = store.database, store.sealer, store.data_dir
+    config, issuer = catalogue.server, catalogue.server.public_url
+    approvals, keyring, people = domain.approvals, domain.keyring, domain.people
+
+    gate_secret = secrets.token_urlsafe(32)
+    audiences = {one.audience for one in catalogue.upstreams.values() if one.audience is not None}
+    as_routes = authorization_server(
+        Profile(issuer=issuer, gate_audiences=frozenset(audiences), mcp_resource=f"{issuer}/mcp"),
+        approvals=approvals,
+        clients=Directory(domain.client_store, gate=gate_client(gate_secret)),
+        keyring=keyring,
+        people=people,
+        users=catalogue.users,
+        now=database.now,
+        unavailable=(StorageError,),
+    )
+    as_app = Starlette(routes=as_routes)
+
+    references = References(sealer, environment=environment, root=options.config.resolve().parent)
+    if unset := references.check(catalogue.upstreams.values()):
+        raise CannotRunError("\n".join(unset))
+    # What an `app:` upstream finds in its environment, as the README says.
+    os.environ.setdefault("SIGNOFF_ISSUER", issuer)
+    os.environ.setdefault("SIGNOFF_DATA_DIR", str(data_dir))
+    try:
+        transports = await stack.enter_async_context(
+            Transports(catalogue.upstreams.values(), data_dir=data_dir, references=references)
+        )
+        token = local_token(data_dir)
+    except (UpstreamError, LocalTokenError) as error:
+        raise CannotRunError(str(error)) from error
+
+    registry = Registry(catalogue)
+    gate = Gate(
+        registry=registry,
+        calls=domain.calls,
+        client=CibaClient(
+            issuer=issuer,
+            client_id=GATE_ID,
+            client_secret=SecretStr(gate_secret),
+            transport=httpx2.ASGITransport(as_app, raise_app_exceptions=False, client=("gate", 0)),
+        ),
+        keys=keyring,
+        transports=transports,
+        references=references,
+        sealer=sealer,
+        changes=database.changes,
+        people=domain.reach,
+        reach=_failpoint(settings.failpoint),
+    )
+    await stack.enter_async_context(gate.running())
+
+    async def switched_off(ids: Iterable[str]) -> bool:
+        return not (await people.disabled()).isdisjoint(ids)
+
+    draining = asyncio.Event()
+    edge = mcp_edge(
+        gate,
+        registry,
+        config,
+        authenticate=only_active(
+            either(
+                LocalToken(token, local_user=config.local_user),
+                AccessTokens(keyring, issuer=issuer, resource=f"{issuer}/mcp", now=database.now),
+            ),
+            switched_off,
+        ),
+        draining=draining,
+        changes=database.changes,
+        now=database.now,
+        asks=lambda tool: _asks(catalogue, tool),
+    )
+    await stack.enter_async_context(edge.lifespan())
+    site = pages(
+        SiteConfig(public_url=issuer, name=config.name, users=catalogue.users),
+        approvals=approvals,
+        sessions=domain.sessions,
+        changes=database.changes,
+        reconcile=gate.reconcile,
+        now=database.now,
+    )
+    operations = Operations(domain)
+    routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database.now)]
+    port = options.port
+    app = OriginGuard(
+        Starlette(routes=routes), public_url=issuer, port=port, hosts=config.allowed_hosts
+    )
+    terminal = Terminal(link=lambda id_: f"{issuer}/approvals/{id_}", show=on_terminal_or_log)
+    tasks = (
+        ("sweep", _every(_SWEEP_S, approvals.sweep)),
+        ("keys", _every(_HOUR_S, keyring.maintain)),
+        ("forget", _every(_HOUR_S, lambda: domain.calls.forget(database.now() - _KEEP_CALLS))),
+        ("outbox", Outbox(database).drain("approval.opened", terminal.deliver)),
+        ("audit-head", HeadFile(data_dir, database, keyring).keep()),
+    )
+    return _Parts(
+        app=app,
+        admin=AdminServer(data_dir, operations.handlers()),
+        serve_stream=edge.serve_stream,
+        server=Server(url=issuer, token=token, operations=operations, draining=draining),
+        tasks=tasks,
+    )
+
+
+def _asks(catalogue: Catalogue, tool: ToolSpec) -> bool:
+    return isinstance(decide(catalogue.policy, tool), Ask)
+
+
+def _failpoint(name: str | None) -> FailpointReach:
+    if name is None:
+        return pass_by
+    return only_at(name, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do `work` now and then; what it meets is logged and tried again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logging.getLogger(__name__).exception("a background task failed; it goes on")
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def _background(
+    tasks: Iterable[tuple[str, Coroutine[Any, Any, object]]],
+) -> AsyncGenerator[None, None]:
+    """Run tasks beside the body and stop them after it."""
+    running_tasks = [asyncio.create_task(work, name=name) for name, work in tasks]
+    try:
+        yield
+    finally:
+        for task in running_tasks:
+            task.cancel()
+        await asyncio.gather(*running_tasks, return_exceptions=True)
+
+
+def _health(now: Callable[[], object]) -> list[BaseRoute]:
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def ready(_: Request) -> Response:
+        now()
+        return PlainTextResponse("ready")
+
+    return [Route("/healthz", alive, methods=["GET"]), Route("/readyz", ready, methods=["GET"])]
