@@ -38,7 +38,11 @@ def merge(candidates: Sequence[Candidate], shape: bodies.Shape, converter: Conve
     Raises:
         MappingError: the schema cannot be converted, or is not one that hosts accept.
     """
-    sent = [part for part in shape.candidates if not converter.hides(part.schema)]
+    sent = [
+        part
+        for part in shape.candidates
+        if shape.kind == "whole" or not converter.hides(part.schema)
+    ]
     everything = [*candidates, *sent]
     names = argument_names([_wire(candidate) for candidate in everything])
     uses: set[str] = set()

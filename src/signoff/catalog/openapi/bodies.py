@@ -51,8 +51,9 @@ def read(document: Document, operation: Operation) -> Shape:
     if not content:
         return Shape()
     required = body.get("required") is True
-    media_type = _choose(content)
-    schema = dict_of(content[media_type]).get("schema", {})
+    written = _choose(content)
+    media_type = "application/json" if "*" in written else written
+    schema = dict_of(content[written]).get("schema", {})
     essence = _essence(media_type)
     if essence.startswith("text/") or essence == _BYTES:
         text: dict[str, Json] = {"type": "string"}
@@ -96,7 +97,7 @@ def _choose(content: dict[str, Json]) -> str:
     if rank(best) == 5:  # noqa: PLR2004 — one past the last that can be sent
         listed = ", ".join(sorted(content))[:120]
         raise MappingError(f"its body is {listed}, which is not supported yet")
-    return "application/json" if "*" in best else best
+    return best
 
 
 def _is_empty(schema: Json) -> bool:

@@ -18,6 +18,7 @@ from signoff.catalog.yaml_source import SPEC_LIMITS, Spot, YamlError, read
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _VERSION: Final = re.compile(r"3\.[01](\.[0-9]+)?(-.*)?")
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 _LONGEST_CHAIN: Final = 32
 _START: Final = Spot(line=1, column=1)
 
@@ -165,24 +166,25 @@ def _parse(text: bytes) -> Json:
     if len(text) > SPEC_LIMITS.size:
         raise DocumentError(f"the document is larger than {SPEC_LIMITS.size} bytes")
     if text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        try:
-            return cast("Json", orjson.loads(text))
-        except orjson.JSONDecodeError as error:
-            # YAML flow style begins like JSON, and integers beyond 64 bits are JSON all the same.
-            return _parse_slowly(text, error)
+        return _parse_json(text)
     return _parse_yaml(text)
 
 
-def _parse_slowly(text: bytes, first: orjson.JSONDecodeError) -> Json:
+def _parse_json(text: bytes) -> Json:
     try:
-        return parse(text)
-    except JsonError:
-        pass
-    try:
-        return _parse_yaml(text)
-    except DocumentError:
-        spot = Spot(line=first.lineno, column=first.colno)
-        raise DocumentError(f"not valid JSON: {first.msg}", spot) from None
+        fast = cast("Json", orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        try:  # YAML's flow style begins like JSON
+            return _parse_yaml(text)
+        except DocumentError:
+            spot = Spot(line=error.lineno, column=error.colno)
+            raise DocumentError(f"not valid JSON: {error.msg}", spot) from None
+    if _LONG_NUMBER.search(text):  # the fast parser turns what exceeds 64 bits into a float
+        try:
+            return parse(text)
+        except JsonError:
+            return fast
+    return fast
 
 
 def _parse_yaml(text: bytes) -> Json:
