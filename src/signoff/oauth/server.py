@@ -4,6 +4,7 @@ Owns which path is which endpoint. Everything an endpoint needs arrives as an ar
 composition root makes it.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
@@ -39,6 +40,7 @@ def authorization_server(
     users: Mapping[str, User],
     people: People,
     now: Callable[[], datetime],
+    monotonic: Callable[[], float] = time.monotonic,
     unavailable: tuple[type[Exception], ...] = (),
 ) -> list[Route]:
     """Return the routes of the authorization server.
@@ -57,7 +59,7 @@ def authorization_server(
     token = TokenEndpoint(
         authenticator,
         {
-            CIBA: CibaGrant(profile, approvals, keyring, now=now),
+            CIBA: CibaGrant(profile, approvals, keyring, now=now, monotonic=monotonic),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
         },
     )

@@ -1,0 +1,487 @@
+"""The backchannel request: every parameter that is refused, and what an accepted one stores."""
+
+import asyncio
+import json
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import pytest
+
+from as_parts import (
+    BANK,
+    GATE,
+    ISSUER,
+    Provider,
+    basic,
+    refused,
+    running_provider,
+    tool_call,
+)
+from conftest import TurnedClock
+from signoff.approvals.request import Status
+from signoff.approvals.service import Limits
+from signoff.canonical import Json
+from signoff.sealed import Sealer
+from signoff.storage.sqlite import Database
+
+
+@pytest.mark.seed("CIBA-34")
+@pytest.mark.seed("CIBA-35")
+@pytest.mark.seed("CIBA-36")
+@pytest.mark.seed("B11")
+async def test_an_accepted_request_is_acknowledged_and_stored_as_it_came(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    details = tool_call(approvers=["alice", "bob"])
+    response = await provider.ask(details)
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    answer = response.json()
+    auth_req_id = answer["auth_req_id"]
+    card = await provider.card(auth_req_id)
+    assert answer == {
+        "auth_req_id": auth_req_id,
+        "expires_in": 900,
+        "interval": 5,
+        "approve_at": f"{ISSUER}/approvals/{card.id}",
+    }
+    assert len(auth_req_id) == 43
+    assert set(auth_req_id) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
+    assert (card.status, card.eligible, card.digest) == (
+        Status.PENDING,
+        ("alice", "bob"),
+        details["digest"],
+    )
+    assert card.authorization_details == (details,)
+    assert card.opened_at == clock()
+
+
+@pytest.mark.seed("B'")
+async def test_the_store_holds_neither_the_auth_req_id_nor_the_arguments_in_clear(
+    provider: Provider, database: Database
+) -> None:
+    auth_req_id = await provider.asked(tool_call(arguments={"memo": "a private matter"}))
+    await database.write(lambda tx: tx.one("SELECT 1"))
+    kept = b"".join(path.read_bytes() for path in database.path.parent.iterdir())
+    assert b"approval_eligible" in kept
+    assert auth_req_id.encode() not in kept
+    assert b"a private matter" not in kept
+
+
+async def test_an_opened_approval_is_announced_in_the_same_transaction_without_free_text(
+    provider: Provider, database: Database
+) -> None:
+    card = await provider.card(await provider.asked())
+    (row,) = await database.fetch_all("SELECT * FROM outbox")
+    assert (row["kind"], row["subject"]) == ("approval.opened", card.id)
+    assert json.loads(row["payload"]) == {
+        "eligible": ["alice"],
+        "client_id": "signoff-gate",
+        "expires_at": card.expires_at.isoformat(),
+    }
+
+
+async def test_a_call_asked_for_again_is_one_card_with_a_further_id(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    first = await provider.asked()
+    clock.turn(100)
+    again = await provider.ask()
+    second = again.json()["auth_req_id"]
+    assert second != first
+    assert again.json()["expires_in"] == 800
+    assert (await provider.card(first)).id == (await provider.card(second)).id
+    await provider.decide(first)
+    assert (await provider.poll(second)).status_code == 200
+    refused(await provider.poll(first), "invalid_grant")
+
+
+async def test_a_call_asked_for_again_after_its_decision_is_no_second_card(
+    provider: Provider,
+) -> None:
+    await provider.decide(await provider.asked(), "deny")
+    response = await provider.poll(await provider.asked())
+    assert response.json()["error"] == "access_denied"
+
+
+async def test_parallel_requests_for_one_call_make_one_card(provider: Provider) -> None:
+    ids = await asyncio.gather(*(provider.asked() for _ in range(20)))
+    cards = {(await provider.card(auth_req_id)).id for auth_req_id in ids}
+    assert (len(set(ids)), len(cards)) == (20, 1)
+
+
+async def test_a_call_asked_for_again_with_other_details_is_refused(provider: Provider) -> None:
+    await provider.asked()
+    refused(
+        await provider.ask(tool_call(arguments={"amount": 9999})), "invalid_authorization_details"
+    )
+
+
+@pytest.mark.seed("CIBA-18")
+@pytest.mark.seed("B3")
+@pytest.mark.parametrize(
+    "hints",
+    [
+        {"login_hint": None},
+        {"login_hint": ""},
+        {"login_hint": "alice", "login_hint_token": "x"},
+        {"login_hint": "alice", "id_token_hint": "x"},
+        {"login_hint": None, "id_token_hint": "x", "login_hint_token": "y"},
+        {"login_hint": "a" * 2000},
+    ],
+)
+async def test_anything_but_one_hint_is_refused(provider: Provider, hints: dict[str, Any]) -> None:
+    refused(await provider.ask(**hints), "invalid_request")
+
+
+@pytest.mark.seed("CIBA-19")
+@pytest.mark.seed("B4")
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "alice",
+        "Alice@Example.com",
+        '{"format":"iss_sub","iss":"http://localhost:8420","sub":"alice"}',
+        '{"format":"iss_sub","iss":"http://localhost:8420/","sub":"alice"}',
+        '{"format":"iss_sub","iss":"https://idp.example","sub":"a-1"}',
+    ],
+)
+async def test_a_person_is_found_by_id_by_mail_and_by_subject(
+    provider: Provider, hint: str
+) -> None:
+    card = await provider.card(await provider.asked(login_hint=hint))
+    assert card.eligible == ("alice",)
+
+
+@pytest.mark.seed("CIBA-19")
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "mallory",
+        "Alice",
+        "mallory@example.com",
+        "@",
+        "{",
+        "{}",
+        '{"format":"email","email":"alice@example.com"}',
+        '{"format":"iss_sub","iss":"https://elsewhere.example","sub":"alice"}',
+        '{"format":"iss_sub","iss":"https://idp.example","sub":"alice"}',
+        '{"format":"iss_sub","iss":["http://localhost:8420"],"sub":"alice"}',
+        '{"format":"iss_sub","iss":"http://localhost:8420","sub":"alice","sub":"bob"}',
+        '{"format":"iss_sub","iss":"http://localhost:8420"}',
+        "bob",
+    ],
+)
+async def test_a_hint_at_nobody_who_may_approve_is_refused(provider: Provider, hint: str) -> None:
+    refused(await provider.ask(login_hint=hint), "unknown_user_id")
+
+
+async def test_an_unknown_and_a_switched_off_user_are_one_answer(provider: Provider) -> None:
+    await provider.people.disable("alice", by="operator")
+    other = basic(await provider.other_client())
+    form: dict[str, Any] = {"authorization_details": None, "resource": None, "auth": other}
+    off = await provider.ask(**form, login_hint="alice")
+    unknown = await provider.ask(**form, login_hint="mallory")
+    refused(off, "unknown_user_id")
+    assert (off.content, str(off.headers)) == (unknown.content, str(unknown.headers))
+
+
+async def test_approvers_who_are_not_users_are_refused(provider: Provider) -> None:
+    response = await provider.ask(tool_call(approvers=["alice", "mallory"]))
+    refused(response, "unknown_user_id")
+
+
+async def test_a_request_nobody_who_is_left_could_decide_is_refused(provider: Provider) -> None:
+    await provider.people.disable("alice", by="operator")
+    await provider.people.disable("bob", by="operator")
+    refused(await provider.ask(tool_call(approvers=["alice", "bob"])), "unknown_user_id")
+
+
+@pytest.mark.seed("CIBA-24")
+@pytest.mark.parametrize(
+    "message", ["1234", "W4SCT", "Überweisung 25 €", "支払い 25", "A1-B2 + C3!", "x" * 256]
+)
+async def test_a_binding_message_of_visible_text_is_kept_exactly(
+    provider: Provider, message: str
+) -> None:
+    card = await provider.card(await provider.asked(binding_message=message))
+    assert card.binding_message == message
+
+
+@pytest.mark.seed("CIBA-24")
+@pytest.mark.seed("B6")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "x" * 257,
+        " padded ",
+        "two\nlines",
+        "tab\there",
+        "bell\x07",
+        "c1\x85",
+        "\u202eesrever",
+        "\u2066isolate\u2069",
+        "zero\u200bwidth",
+        "word\u2060joiner",
+        "no\u00a0break",
+        "line\u2028separator",
+        "hangul\u3164filler",
+        "braille\u2800blank",
+        "variation\ufe0f",
+        "tag\U000e0041",
+        "soft\u00adhyphen",
+        "private\ue000",
+        "Z̸̡̢̛alg",
+        "see https://evil.example",
+        "HTTPS://EVIL",
+        "www.evil",
+        "evil.example/pay",
+        "\uff45vil\uff0eexample",
+        "mailto:me",
+        "javascript:alert(1)",
+    ],
+)
+async def test_a_binding_message_that_deceives_is_refused(provider: Provider, message: str) -> None:
+    refused(await provider.ask(binding_message=message), "invalid_binding_message")
+
+
+@pytest.mark.seed("CIBA-26")
+@pytest.mark.seed("B7")
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("1", 1), ("120", 120), ("0300", 300), ("99999999", 72 * 3600), ("9" * 5000, 72 * 3600)],
+)
+async def test_a_requested_expiry_is_taken_or_cut_and_the_answer_says_which(
+    provider: Provider, asked: str, given: int
+) -> None:
+    response = await provider.ask(requested_expiry=asked)
+    assert response.json()["expires_in"] == given
+    card = await provider.card(response.json()["auth_req_id"])
+    assert (card.expires_at - card.opened_at).total_seconds() == given
+
+
+async def test_without_a_requested_expiry_a_request_is_open_for_five_minutes(
+    provider: Provider,
+) -> None:
+    assert (await provider.ask(requested_expiry=None)).json()["expires_in"] == 300
+
+
+@pytest.mark.seed("CIBA-26")
+@pytest.mark.parametrize("expiry", ["0", "-5", "1.5", "abc", "1e3", " 60", "+60", "٦٠", "0x10"])
+async def test_a_requested_expiry_that_is_no_positive_integer_is_refused(
+    provider: Provider, expiry: str
+) -> None:
+    refused(await provider.ask(requested_expiry=expiry), "invalid_request")
+
+
+@pytest.mark.seed("CIBA-16")
+@pytest.mark.seed("B2")
+@pytest.mark.parametrize("scope", ["profile", "openidx", "openid admin", "openid  "])
+async def test_a_scope_without_openid_or_beyond_the_clients_is_refused(
+    provider: Provider, scope: str
+) -> None:
+    refused(await provider.ask(scope=scope), "invalid_scope")
+
+
+async def test_a_missing_scope_is_refused(provider: Provider) -> None:
+    refused(await provider.ask(scope=None), "invalid_request")
+
+
+@pytest.mark.seed("CIBA-16")
+async def test_the_order_of_scopes_does_not_matter(provider: Provider) -> None:
+    other = basic(await provider.other_client())
+    response = await provider.ask(
+        auth=other, scope="payments openid", authorization_details=None, resource=BANK
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.seed("CIBA-23")
+async def test_the_first_strength_that_can_be_had_is_taken(provider: Provider) -> None:
+    card = await provider.card(await provider.asked(acr_values="gold session"))
+    assert card.acr == "session"
+
+
+@pytest.mark.parametrize("acr", ["passkey", "gold", "Session"])
+async def test_a_strength_that_cannot_be_had_is_refused(provider: Provider, acr: str) -> None:
+    refused(await provider.ask(acr_values=acr), "invalid_request")
+
+
+async def test_a_strength_other_than_that_of_the_details_is_refused(provider: Provider) -> None:
+    refused(await provider.ask(tool_call(acr="passkey")), "invalid_authorization_details")
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [f"{ISSUER}/mcp", "https://elsewhere.example", f"{BANK}/", f"{BANK}#f", "gate", [BANK, ISSUER]],
+)
+async def test_a_resource_the_gate_may_not_have_a_token_for_is_refused(
+    provider: Provider, resource: Any
+) -> None:
+    refused(await provider.ask(resource=resource), "invalid_target")
+
+
+async def test_not_even_the_configuration_gets_an_approval_token_for_the_assistants_own_address(
+    database: Database, sealer: Sealer
+) -> None:
+    audiences = frozenset({f"{ISSUER}/mcp"})
+    async with running_provider(database, sealer, gate_audiences=audiences) as provider:
+        refused(await provider.ask(resource=f"{ISSUER}/mcp"), "invalid_target")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "not json",
+        '["x"]',
+        "[{}]",
+        '[{"type":1}]',
+        '[{"type":"payment","type":"tool_call"}]',
+        '[{"type":"payment","amount":NaN}]',
+        json.dumps([tool_call("a"), tool_call("b")]),
+        json.dumps([{"type": "payment", "amount": 1}]),
+        json.dumps([tool_call() | {"digest": "sha-256:" + "0" * 64}]),
+        json.dumps([tool_call() | {"arguments": {"amount": 26}}]),
+        json.dumps([tool_call() | {"said": "trust me"}]),
+        json.dumps([tool_call() | {"extra": 1}]),
+        json.dumps([{k: v for k, v in tool_call().items() if k != "risk"}]),
+    ],
+)
+@pytest.mark.seed("B8")
+async def test_details_the_gate_may_not_send_or_that_do_not_hold_are_refused(
+    provider: Provider, text: str
+) -> None:
+    refused(await provider.ask(authorization_details=text), "invalid_authorization_details")
+
+
+async def test_a_changed_body_or_url_does_not_hold(provider: Provider) -> None:
+    for member, value in (("body", '{"amount":26}'), ("url", "https://evil.example")):
+        details = tool_call()
+        request = cast("dict[str, Json]", details["request"])
+        changed = {**details, "request": {**request, member: value}}
+        refused(await provider.ask(changed), "invalid_authorization_details")
+
+
+@pytest.mark.seed("CIBA-27")
+@pytest.mark.parametrize(
+    "details",
+    [
+        tool_call(),
+        {"type": "tool_call"},
+        {"type": "unknown"},
+        {"type": "payment", "amount": "25"},
+        {"type": "payment", "amount": 25, "more": 1},
+    ],
+)
+async def test_another_client_may_not_send_a_tool_call_nor_what_has_no_schema(
+    provider: Provider, details: dict[str, Any]
+) -> None:
+    other = basic(await provider.other_client())
+    response = await provider.ask(details, auth=other, resource=BANK)
+    refused(response, "invalid_authorization_details")
+
+
+@pytest.mark.seed("B8")
+async def test_another_clients_own_type_is_shown_and_lands_in_its_token(provider: Provider) -> None:
+    other = await provider.other_client()
+    details = {"type": "payment", "amount": 25}
+    auth_req_id = await provider.asked(details, auth=basic(other), resource=BANK)
+    card = await provider.decide(auth_req_id, client_id=other.client.id)
+    assert (card.authorization_details, card.call_id) == ((details,), None)
+    answer = (await provider.poll(auth_req_id, auth=basic(other))).json()
+    assert answer["authorization_details"] == [details]
+    assert answer["expires_in"] == 600
+
+
+@pytest.mark.parametrize("name", ["request", "request_uri"])
+async def test_a_request_object_is_refused_while_there_is_no_support(
+    provider: Provider, name: str
+) -> None:
+    given: dict[str, Any] = {name: "x"}
+    refused(await provider.ask(**given), "invalid_request")
+
+
+@pytest.mark.seed("B20")
+async def test_a_client_without_the_grant_may_not_ask(provider: Provider) -> None:
+    machine = await provider.other_client(grant_types=["client_credentials"])
+    refused(await provider.ask(auth=basic(machine)), "unauthorized_client")
+
+
+@pytest.mark.seed("CIBA-33")
+async def test_authentication_comes_before_every_other_check(provider: Provider) -> None:
+    response = await provider.ask(
+        auth=None, login_hint=None, scope=None, binding_message="\n", authorization_details="["
+    )
+    refused(response, "invalid_client", status=401)
+
+
+@pytest.mark.seed("CIBA-13")
+@pytest.mark.seed("CIBA-27")
+@pytest.mark.parametrize("path", ["/oauth2/bc-authorize", "/oauth2/token", "/ciba/outcome"])
+async def test_what_is_not_one_strict_form_in_the_body_is_refused(
+    provider: Provider, path: str
+) -> None:
+    form = "application/x-www-form-urlencoded"
+    bodies = [
+        (b'{"scope":"openid"}', "application/json", path),
+        (b"scope=openid", "text/plain", path),
+        (b"scope=openid", f"{form}; charset=utf-16", path),
+        (b"scope=openid&scope=openid", form, path),
+        (b"scope=openid&scope=", form, path),
+        (b"scope=%ff%fe", form, path),
+        (b"scope=\xc3\xa4", form, path),
+        (b"scope", form, path),
+        (b"&".join(b"p%d=1" % n for n in range(60)), form, path),
+        (b"scope=openid", form, f"{path}?login_hint=alice"),
+    ]
+    for body, media_type, target in bodies:
+        response = await provider.http.post(
+            target, content=body, headers={"content-type": media_type}, auth=GATE
+        )
+        refused(response, "invalid_request")
+    assert (await provider.http.get(path, auth=GATE)).status_code == 405
+
+
+async def test_a_body_of_five_megabytes_is_refused(provider: Provider) -> None:
+    body = urlencode({"scope": "x" * 5_000_000})
+    response = await provider.http.post(
+        "/oauth2/bc-authorize",
+        content=body,
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        auth=GATE,
+    )
+    refused(response, "invalid_request", status=413)
+
+
+async def test_a_person_with_too_many_open_requests_is_asked_no_more(
+    database: Database, sealer: Sealer
+) -> None:
+    async with running_provider(database, sealer, limits=Limits(pending_per_user=2)) as provider:
+        first = await provider.asked(tool_call("call_1"))
+        await provider.asked(tool_call("call_2"))
+        response = await provider.ask(tool_call("call_3"))
+        refused(response, "temporarily_unavailable", status=429)
+        assert response.headers["retry-after"] == "30"
+        assert (await provider.ask(tool_call("call_2"))).status_code == 200
+        await provider.decide(first, "deny")
+        assert (await provider.ask(tool_call("call_3"))).status_code == 200
+
+
+async def test_a_client_with_too_many_open_requests_may_ask_no_more(
+    database: Database, sealer: Sealer
+) -> None:
+    async with running_provider(database, sealer, limits=Limits(pending_per_client=1)) as provider:
+        await provider.asked(tool_call("call_1"))
+        refused(await provider.ask(tool_call("call_2")), "temporarily_unavailable", status=429)
+
+
+@pytest.mark.seed("CIBA-39")
+async def test_an_earlier_yes_does_not_answer_the_next_request(provider: Provider) -> None:
+    await provider.decide(await provider.asked(tool_call("call_1")))
+    second = await provider.asked(tool_call("call_2"))
+    refused(await provider.poll(second), "authorization_pending")
