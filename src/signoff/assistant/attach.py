@@ -56,6 +56,11 @@ class Attachments:
         self._budgets_s = {**WAIT_BUDGETS_S, **budgets_s}
         self._beat_s = beat_s
         self._pauses: set[asyncio.Timeout] = set()
+        self._waiting = 0
+
+    def waiting(self) -> int:
+        """Return how many requests wait beside a call."""
+        return self._waiting
 
     def budget_s(self, client_name: str) -> float:
         """Return how long a request of this client may wait."""
@@ -72,6 +77,15 @@ class Attachments:
         self, caller: Caller, waiting: Waiting, *, report: Report, budget_s: float
     ) -> Answer | None:
         """Stay until the call has ended or the budget is spent; then `Waiting` is the answer."""
+        self._waiting += 1
+        try:
+            return await self._wait(caller, waiting, report=report, budget_s=budget_s)
+        finally:
+            self._waiting -= 1
+
+    async def _wait(
+        self, caller: Caller, waiting: Waiting, *, report: Report, budget_s: float
+    ) -> Answer | None:
         call = waiting.call
         deadline = asyncio.get_running_loop().time() + budget_s
         voice = _Voice(report)

@@ -44,12 +44,14 @@ class Edge:
     """The assistant's door.
 
     `routes` go into the one application. `lifespan()` is entered once around serving, inside the
-    gate's own lifespan. `serve_stream` serves one desk connection until either side closes.
+    gate's own lifespan, and left by the same task. `serve_stream` serves one desk connection until
+    either side closes. `waiting()` counts the requests that wait beside a call.
     """
 
     routes: tuple[Route, ...]
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
     serve_stream: "StreamServer"
+    waiting: Callable[[], int]
 
 
 def mcp_edge(
@@ -104,6 +106,7 @@ def mcp_edge(
         ),
         lifespan=lifespan,
         serve_stream=StreamServer(server),
+        waiting=waits.waiting,
     )
 
 
