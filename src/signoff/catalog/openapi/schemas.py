@@ -27,7 +27,7 @@ _SMALL_NODES: Final = 40
 _SMALL_BYTES: Final = 400
 _CHOICES: Final = ("anyOf", "oneOf")
 _ALSO_IN_PLACE: Final = ("not", "if", "then", "else")
-_BINARY: Final = frozenset({"binary", "byte"})
+_BINARY: Final = ("binary", "byte")
 _MOST_DEFINITIONS: Final = 2_000
 
 
