@@ -145,7 +145,7 @@ class Person:
         self.page = await self.context.new_page()
         await self.page.goto(await self.server.login_link(user))
         await self.page.get_by_role("button", name="Sign in").click()
-        await self.page.wait_for_url("**/approvals")
+        await self.page.wait_for_url(re.compile("/approvals"))
         return self
 
     async def open_first(self) -> Page:

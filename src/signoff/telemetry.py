@@ -41,8 +41,8 @@ def configure(*, level: str = "INFO", style: LogFormat = "text") -> None:
     root.setLevel(level.upper())
     # uvicorn's access log would repeat request lines with ids in them.
     logging.getLogger("uvicorn.access").disabled = True
-    # The HTTP client logs whole URLs at INFO.
-    for chatty in ("httpx2", "httpcore2", "mcp", "aiosqlite", "sse_starlette"):
+    # The HTTP client logs whole URLs at INFO; the others say what only their authors need.
+    for chatty in ("httpx2", "httpcore2", "mcp", "aiosqlite", "alembic", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Final, cast
 
 from signoff.app.compose import Options, Server, at_port, running
@@ -51,7 +52,7 @@ async def serve_until_stopped(
     with _stop_signal() as stop:
         async with _serving(catalogue, options, settings, environment) as server:
             _banner(server, options, say=_to_stderr)
-            await _offer_sign_in(server, environment)
+            await _offer_sign_in(server)
             await stop.wait()
 
 
@@ -113,9 +114,7 @@ async def demo_until_stopped(
     catalogue = _catalogue(options)
     with _stop_signal() as stop:
         async with _serving(catalogue, options, settings, environment) as server:
-            link = await _link(server)
-            opened = await open_page(link, asked=browser, environment=environment)
-            say(_welcome(server, link, opened=opened))
+            await _welcome(server, options, environment, say=say, browser=browser)
             script = asyncio.create_task(
                 play(url=f"{server.url}/mcp", token=server.token, say=say), name="demo"
             )
@@ -187,9 +186,8 @@ async def _link(server: Server) -> str:
     return members["url"]
 
 
-async def _offer_sign_in(server: Server, environment: Mapping[str, str]) -> None:
+async def _offer_sign_in(server: Server) -> None:
     """Give the link to the person at the terminal; it never goes to stderr or a log."""
-    del environment
     users = server.operations.catalogue.users
     if not users or await server.operations.reach.signed_in(users.keys()):
         return
@@ -208,18 +206,24 @@ def _banner(server: Server, options: Options, *, say: Say) -> None:
     say(_EDGE)
 
 
-def _welcome(server: Server, link: str, *, opened: bool) -> str:
+async def _welcome(
+    server: Server, options: Options, environment: Mapping[str, str], *, say: Say, browser: bool
+) -> None:
+    """Say what happens next, and bring the sign-in link to the person and nowhere else."""
     user = server.operations.catalogue.server.local_user
-    lines = [
-        f"signoff is up at {server.url}, with a sample bank behind it.",
-        "",
-        "An assistant now asks the bank to move 25 EUR. It cannot: you decide.",
-    ]
-    if opened:
-        lines.append(f"Your browser opens; press Sign in there as {user}, then decide.")
+    say(f"signoff is up at {server.url}, with a sample bank behind it.\n")
+    say("An assistant now asks the bank to move 25 EUR. It cannot: you decide.")
+    link = await _link(server)
+    if await open_page(link, asked=browser, environment=environment):
+        say(f"Your browser opens: sign in there as {user}, then decide.\n")
+    elif write_to_terminal(
+        f"Open this in a browser, sign in as {user}, then decide:\n\n    {link}\n"
+    ):
+        return
     else:
-        lines.append(f"Open this link in a browser, sign in as {user}, then decide:")
-    return "\n".join([*lines, "", f"    {link}", ""])
+        # Without a terminal the link would end in a log: it is made on demand instead.
+        where = "" if options.data_dir == Path(".signoff") else f" --data-dir {options.data_dir}"
+        say(f"To decide, run this and open the link it prints: signoff login {user}{where}\n")
 
 
 def _afterwards(server: Server, options: Options) -> str:
