@@ -58,7 +58,7 @@ class Sealer:
         Raises:
             SealError: the value was sealed elsewhere, under another key, or was changed.
         """
-        if sealed[:1] != _VERSION:
+        if sealed[:1] != _VERSION or len(sealed) <= 1 + _NONCE_BYTES:
             raise SealError(f"{table}.{column} holds no sealed value")
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
