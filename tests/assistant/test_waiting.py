@@ -51,12 +51,15 @@ async def http(signoff: Signoff, *, era: str) -> AsyncGenerator[httpx2.AsyncClie
     if era == MODERN:
         headers |= {"mcp-method": "tools/call", "mcp-name": "pay"}
     async with httpx2.AsyncClient(
-        base_url=signoff.url, headers=headers, timeout=DEADLINE_S, trust_env=False
+        base_url=signoff.url.removesuffix("/mcp"),
+        headers=headers,
+        timeout=DEADLINE_S,
+        trust_env=False,
     ) as raw:
         if era == LEGACY:
-            answer = await raw.post("", json=INITIALIZE)
+            answer = await raw.post("/mcp", json=INITIALIZE)
             raw.headers["mcp-session-id"] = answer.headers["mcp-session-id"]
-            await raw.post("", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+            await raw.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
         yield raw
 
 
@@ -73,7 +76,7 @@ async def test_a_client_that_vanishes_leaves_its_call_to_be_approved_and_run_onc
     async with running(tmp_path, beat_s=0.1) as signoff:
         async with (
             http(signoff, era=era) as raw,
-            raw.stream("POST", "", json=call(1, era=era)) as response,
+            raw.stream("POST", "/mcp", json=call(1, era=era)) as response,
         ):
             assert (await anext(events(response)))["method"] == "notifications/progress"
         await signoff.decide()
@@ -102,11 +105,11 @@ async def test_a_client_that_gives_up_and_returns_joins_its_call(tmp_path: Path,
 
 async def test_a_cancelled_legacy_request_ends_its_stream_and_not_its_call(tmp_path: Path) -> None:
     async with running(tmp_path, beat_s=0.1) as signoff, http(signoff, era=LEGACY) as raw:
-        async with raw.stream("POST", "", json=call(1, era=LEGACY)) as response:
+        async with raw.stream("POST", "/mcp", json=call(1, era=LEGACY)) as response:
             heard = events(response)
             await anext(heard)
             cancel = {"method": "notifications/cancelled", "params": {"requestId": 1}}
-            await raw.post("", json={"jsonrpc": "2.0", **cancel})
+            await raw.post("/mcp", json={"jsonrpc": "2.0", **cancel})
             async for event in heard:
                 assert event.get("method") == "notifications/progress" or "error" in event
         await signoff.decide()
@@ -117,12 +120,12 @@ async def test_a_posted_cancel_of_the_modern_era_changes_nothing(tmp_path: Path)
     async with (
         running(tmp_path, beat_s=0.1) as signoff,
         http(signoff, era=MODERN) as raw,
-        raw.stream("POST", "", json=call(1, era=MODERN)) as response,
+        raw.stream("POST", "/mcp", json=call(1, era=MODERN)) as response,
     ):
         heard = events(response)
         await anext(heard)
         cancel = {"method": "notifications/cancelled", "params": {"requestId": 1}}
-        answer = await raw.post("", json={"jsonrpc": "2.0", **cancel})
+        answer = await raw.post("/mcp", json={"jsonrpc": "2.0", **cancel})
         assert answer.status_code == 202
         await signoff.decide()
         results = [event async for event in heard if "result" in event]
@@ -163,15 +166,15 @@ async def test_a_drain_hands_every_waiter_a_pending_result_at_once(
         async with asyncio.timeout(5):
             results = await asyncio.gather(*waiting)
             late = await session.call_tool("pay", {**PAY, "amount": 4})
-    assert all(
-        (result.structured_content or {})["status"] == "pending" for result in [*results, late]
-    )
+    for result in (*results, late):
+        assert result.structured_content is not None
+        assert result.structured_content["status"] == "pending"
 
 
 async def test_a_reader_that_does_not_read_delays_nobody(tmp_path: Path) -> None:
     async with running(tmp_path, beat_s=0.01) as signoff, http(signoff, era=MODERN) as raw:
         async with (
-            raw.stream("POST", "", json=call(1, era=MODERN)),  # never read
+            raw.stream("POST", "/mcp", json=call(1, era=MODERN)),  # never read
             client(signoff.url) as session,
         ):
             await signoff.card()
@@ -190,7 +193,7 @@ async def test_headers_that_name_another_tool_than_the_body_are_refused(tmp_path
             {"mcp-method": "tools/list"},
             {"mcp-protocol-version": "2099-01-01"},
         ):
-            answer = await raw.post("", json=call(1, era=MODERN), headers=headers)
+            answer = await raw.post("/mcp", json=call(1, era=MODERN), headers=headers)
             assert answer.status_code == 400
         assert await signoff.approvals.inbox("alice") == []
 
@@ -199,7 +202,7 @@ async def test_headers_that_name_another_tool_than_the_body_are_refused(tmp_path
 async def test_duplicate_keys_never_reach_the_gate(tmp_path: Path, era: str) -> None:
     async with running(tmp_path) as signoff, http(signoff, era=era) as raw:
         twice = json.dumps(call(7, era=era)).replace('"amount": 25', '"amount": 25, "amount": 9999')
-        answer = await raw.post("", content=twice, headers={"content-type": "application/json"})
+        answer = await raw.post("/mcp", content=twice, headers={"content-type": "application/json"})
         assert answer.status_code == 400
         assert answer.json()["id"] == 7
         assert answer.json()["error"]["code"] == -32700
@@ -213,10 +216,10 @@ async def test_a_session_of_somebody_else_is_not_found(tmp_path: Path) -> None:
         for changes in ({"sub": "bob"}, {"client_id": "other"}, {"sub": "claude-code"}, {}):
             token = signoff.keyring.mint_access_token(signoff.claims(**changes))
             stolen = {"authorization": f"Bearer {token}"}
-            answer = await raw.post("", json=listing, headers=stolen)
+            answer = await raw.post("/mcp", json=listing, headers=stolen)
             assert answer.status_code == 404
-            assert (await raw.delete("", headers=stolen)).status_code == 404
-        assert (await raw.post("", json=listing)).status_code == 200
+            assert (await raw.delete("/mcp", headers=stolen)).status_code == 404
+        assert (await raw.post("/mcp", json=listing)).status_code == 200
 
 
 @pytest.mark.seed("T01")
@@ -250,7 +253,7 @@ async def test_equal_request_ids_of_two_clients_never_swap_their_answers(
             marker = f"{who}{request_id}"
             body = call(request_id, era=era, tool="balance", account=marker)
             async with busy:
-                answer = await raw.post("", json=body, headers={"mcp-name": "balance"})
+                answer = await raw.post("/mcp", json=body, headers={"mcp-name": "balance"})
             text = answer.text
             if answer.headers["content-type"].startswith("text/event-stream"):
                 text = [line for line in text.splitlines() if line.startswith("data: {")][-1][6:]
