@@ -20,7 +20,6 @@ from as_parts import (
 from conftest import TurnedClock
 from signoff.approvals.request import Status
 from signoff.approvals.service import Limits
-from signoff.canonical import Json
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
@@ -362,7 +361,7 @@ async def test_details_the_gate_may_not_send_or_that_do_not_hold_are_refused(
 async def test_a_changed_body_or_url_does_not_hold(provider: Provider) -> None:
     for member, value in (("body", '{"amount":26}'), ("url", "https://evil.example")):
         details = tool_call()
-        request = cast("dict[str, Json]", details["request"])
+        request = cast("dict[str, Any]", details["request"])
         changed = {**details, "request": {**request, member: value}}
         refused(await provider.ask(changed), "invalid_authorization_details")
 
