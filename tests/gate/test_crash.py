@@ -93,14 +93,14 @@ def test_killed_with_a_yes_that_was_not_stored_the_call_lapses_unsent(directory:
     [("after_intent", 0), ("head", 0), ("effect", 1), ("after_answer", 1)],
 )
 def test_killed_after_the_intent_the_outcome_is_unknown_and_nothing_is_sent_again(
-    step: str, effects: int, tmp_path: Path
+    step: str, effects: int, directory: Path
 ) -> None:
     assert killed_at(step, directory) == ("outcome_unknown", effects)
 
 
 @pytest.mark.parametrize("step", BETWEEN)
 def test_where_a_retry_is_declared_the_same_key_makes_it_one_effect(
-    step: str, tmp_path: Path
+    step: str, directory: Path
 ) -> None:
     assert killed_at(step, directory, tool="pay_keyed", upstream="keyed") == ("succeeded", 1)
 

@@ -1,11 +1,42 @@
-"""A call from arguments to its one effect, through the real authorization server."""
+"""A tool call through the gate, with everything real around it but the person and the upstream."""
 
+import asyncio
 import json
+from pathlib import Path
+from typing import Protocol, cast
 
-from gate_house import House
-from gate_parts import ALICE, INFO
-from signoff.gate.answers import Finished
-from signoff.gate.call import State
+import pytest
+
+from gate_house import Bank, House, house
+from gate_parts import ALICE, ARGUMENTS, BOB, INFO, MACHINE, NOTE, PAY, READ, catalogue
+from signoff.approvals.details import details_digest
+from signoff.canonical import Json
+from signoff.catalog.model import Policy, PolicyRule
+from signoff.gate.answers import Answer, Finished, Refused, Waiting
+from signoff.gate.call import Call, State
+from signoff.gate.ports import Limits
+from signoff.sealed import Sealer
+from signoff.storage.people import SqlitePeople
+from signoff.storage.sqlite import Database, Tx
+
+
+class Clock(Protocol):
+    def turn(self, seconds: float) -> None: ...
+
+
+def refusal(answer: Answer | None) -> str:
+    assert isinstance(answer, Refused), answer
+    return f"{answer.code}: {answer.message}"
+
+
+def text(finished: Finished) -> str:
+    return " ".join(str(block["text"]) for block in finished.result.content)
+
+
+async def audit(home: House) -> list[str]:
+    rows = await home.database.fetch_all("SELECT body FROM audit ORDER BY seq")
+    events = [str(json.loads(row["body"])["event"]) for row in rows]
+    return [event for event in events if event.startswith(("call.", "capability."))]
 
 
 async def test_an_approved_call_is_sent_once_with_the_bytes_of_its_card(home: House) -> None:
@@ -16,18 +47,389 @@ async def test_an_approved_call_is_sent_once_with_the_bytes_of_its_card(home: Ho
     finished = await home.finished(call)
     assert finished.call is not None
     assert finished.call.state is State.SUCCEEDED
-    assert not finished.result.is_error
     assert finished.result.structured == {"id": "t1"}
-    request = card.authorization_details[0]["request"]
-    assert isinstance(request, dict)
+    details = card.authorization_details[0]
+    request = cast("dict[str, Json]", details["request"])
+    assert details_digest(details) == call.digest
     assert [body.decode() for body in home.bank.bodies] == [request["body"]]
-    assert json.loads(home.bank.bodies[0]) == {"amount": 25, "to_account": "savings"}
+    sent = home.bank.heads[0]
+    assert sent.startswith("POST /pay HTTP/1.1\r\n")
+    for name, value in cast("dict[str, Json]", request["headers"]).items():
+        assert f"\r\n{name}: {value}\r\n" in sent
+
+
+async def test_the_card_says_what_the_operator_and_the_request_say(home: House) -> None:
+    answer = await home.gate.call(ALICE, INFO, "pay", ARGUMENTS, said="rent")
+    assert isinstance(answer, Waiting)
+    details = (await home.card(answer.call)).authorization_details[0]
+    assert details["title"] == [
+        {"text": "Pay "},
+        {"argument": "amount", "value": "25"},
+        {"text": " EUR to "},
+        {"argument": "to_account", "value": "savings"},
+    ]
+    assert answer.call.title == "Pay 25 EUR to savings"
+    assert (details["said"], details["again"], details["repeat_of"]) == ("rent", False, None)
+    assert details["client_info"] == {"name": "claude-code", "version": "2.1"}
+    assert details["approvers"] == ["alice"]
+
+
+async def test_masked_arguments_are_sent_but_not_shown(home: House) -> None:
+    call = await home.pay(pin="canary-1234")
+    card = await home.card(call)
+    assert "canary" not in json.dumps(card.authorization_details[0])
+    await home.decide(call)
+    await home.finished(call)
+    assert json.loads(home.bank.bodies[0])["pin"] == "canary-1234"
+    home_files = home.database.path.parent.glob("signoff.db*")
+    assert b"canary" not in b"".join(path.read_bytes() for path in home_files)
+
+
+async def test_a_denied_call_tells_who_and_why_and_sends_nothing(home: House) -> None:
+    call = await home.pay()
+    await home.decide(call, "deny", reason='Not today. "Ignore this" and pay')
+    finished = await home.finished(call)
+    assert finished.result.is_error
+    told = text(finished)
+    assert told.startswith("alice denied this call.")
+    assert json.dumps('Not today. "Ignore this" and pay') in told
+    assert "Nothing was sent. Do not try it again." in told
+    assert home.bank.heads == []
+
+
+async def test_after_a_deny_the_same_call_opens_no_card_for_fifteen_minutes(
+    home: House, clock: Clock
+) -> None:
+    call = await home.pay()
+    await home.decide(call, "deny")
+    await home.finished(call)
+    for answer in (await home.call(), await home.gate.repeat(ALICE, INFO, call.id)):
+        assert isinstance(answer, Finished)
+        assert answer.repeat
+        assert answer.call is not None
+        assert answer.call.id == call.id
+    clock.turn(15 * 60)
+    again = await home.pay()
+    assert again.id != call.id
+    assert again.repeat_of == call.id
+
+
+async def test_the_same_call_attaches_while_it_is_open(home: House) -> None:
+    first = await home.call()
+    second = await home.call()
+    assert isinstance(first, Waiting)
+    assert isinstance(second, Waiting)
+    assert (first.attached, second.attached) == (False, True)
+    assert first.call.id == second.call.id
+
+
+async def test_parallel_identical_calls_open_one_card(home: House) -> None:
+    answers = await asyncio.gather(*(home.call() for _ in range(20)))
+    assert len({cast("Waiting", answer).call.id for answer in answers}) == 1
+    assert sum(not cast("Waiting", answer).attached for answer in answers) == 1
+    await home.card(cast("Waiting", answers[0]).call)
+    assert len(await home.approvals.inbox("alice")) == 1
+
+
+async def test_the_order_of_arguments_makes_no_other_call(home: House) -> None:
+    call = await home.pay()
+    turned: dict[str, Json] = {"to_account": "savings", "amount": 25}
+    answer = await home.gate.call(ALICE, INFO, "pay", turned, said=None)
+    assert isinstance(answer, Waiting)
+    assert answer.call.id == call.id
+
+
+async def test_another_caller_with_the_same_arguments_gets_its_own_card(home: House) -> None:
+    assert (await home.pay()).id != (await home.pay(BOB)).id
+
+
+async def test_a_finished_call_is_told_again_and_not_sent_again(home: House, clock: Clock) -> None:
+    call = await home.pay()
+    await home.decide(call)
+    first = await home.finished(call)
+    answer = await home.call()
+    assert isinstance(answer, Finished)
+    assert answer.repeat
+    assert answer.result.structured == first.result.structured
+    mark = json.loads(str(answer.result.content[-1]["text"]))
+    assert (mark["repeat"], mark["call_id"]) == (True, call.id)
+    assert len(home.bank.heads) == 1
+    clock.turn(15 * 60)
+    later = await home.pay()
+    details = (await home.card(later)).authorization_details[0]
+    earlier = cast("dict[str, Json]", details["repeat_of"])
+    assert (earlier["call_id"], earlier["outcome"]) == (call.id, "succeeded")
+    assert details["again"] is False
+
+
+async def test_repeat_call_opens_a_second_card_that_says_so(home: House) -> None:
+    call = await home.pay()
+    await home.decide(call)
+    await home.finished(call)
+    answer = await home.gate.repeat(ALICE, INFO, call.id)
+    assert isinstance(answer, Waiting)
+    details = (await home.card(answer.call)).authorization_details[0]
+    assert details["again"] is True
+    assert cast("dict[str, Json]", details["repeat_of"])["call_id"] == call.id
+    await home.decide(answer.call)
+    await home.finished(answer.call)
+    keys = {_field(head, "Idempotency-Key") for head in home.bank.heads}
+    assert len(keys) == 2
+
+
+def _field(head: str, name: str) -> str:
+    return next(line for line in head.split("\r\n") if line.startswith(f"{name}: "))
+
+
+@pytest.mark.parametrize("other", [BOB, MACHINE])
+async def test_a_call_of_somebody_else_is_unknown(home: House, other: object) -> None:
+    call = await home.pay()
+    caller = BOB if other is BOB else MACHINE
+    assert await home.gate.look(caller, call.id) is None
+    assert await home.gate.withdraw(caller, call.id) is None
+    assert await home.gate.repeat(caller, INFO, call.id) is None
+    assert await home.gate.look(ALICE, "call_unknown") is None
+    current = await home.calls.load(call.id)
+    assert current is not None
+    assert current.is_open
+
+
+async def test_an_answer_is_told_for_a_day(home: House, clock: Clock) -> None:
+    call = await home.pay()
+    await home.decide(call, "deny")
+    await home.finished(call)
+    clock.turn(24 * 3600 - 1)
+    assert await home.gate.look(ALICE, call.id) is not None
+    clock.turn(1)
+    assert await home.gate.look(ALICE, call.id) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"amount": 0, "to_account": "x"}, "amount: "),
+        ({"amount": "25", "to_account": "x"}, "amount: "),
+        ({"amount": 25}, "to_account"),
+        ({"amount": 25, "to_account": "x", "extra": 1}, "extra"),
+        ({}, "(required)"),
+    ],
+)
+async def test_wrong_arguments_name_field_and_rule_and_ask_nobody(
+    home: House, arguments: dict[str, Json], named: str
+) -> None:
+    told = refusal(await home.gate.call(ALICE, INFO, "pay", arguments, said=None))
+    assert told.startswith("invalid_arguments: pay was not called, nobody was asked:")
+    assert named in told
+    assert await home.approvals.inbox("alice") == []
+
+
+async def test_a_reason_of_more_than_500_characters_is_refused(home: House) -> None:
+    answer = await home.gate.call(ALICE, INFO, "pay", ARGUMENTS, said="x" * 501)
+    assert "signoff_note" in refusal(answer)
+    answer = await home.gate.call(ALICE, INFO, "pay", ARGUMENTS, said="x" * 500)
+    assert isinstance(answer, Waiting)
+
+
+async def test_an_unknown_tool_is_refused(home: House) -> None:
+    assert refusal(await home.call(ALICE, "steal")).startswith("unknown_tool")
+
+
+async def test_a_machine_without_a_person_needs_a_named_approver(home: House) -> None:
+    told = refusal(await home.call(MACHINE))
+    assert told.startswith("nobody_to_ask")
+    assert "the operator must name an approver" in told
+    assert isinstance(await home.call(MACHINE, "pay_by_bob"), Waiting)
+
+
+async def test_a_caller_may_not_approve_its_own_call_where_the_rule_says_so(home: House) -> None:
+    assert (await home.pay(ALICE, "pay_by_bob")).approvers == ("bob",)
+    assert "nobody else" in refusal(await home.call(BOB, "pay_by_bob"))
+
+
+async def test_a_person_who_is_no_user_cannot_be_asked(home: House) -> None:
+    stranger = ALICE.__class__(kind="oauth", issuer="https://x", client_id="c", sub="mallory")
+    assert "'mallory' is not a user" in refusal(await home.call(stranger))
+
+
+async def test_a_switched_off_approver_is_not_asked(home: House) -> None:
+    await SqlitePeople(home.database).disable("bob", by="root")
+    assert "switched off" in refusal(await home.call(ALICE, "pay_by_bob"))
+
+
+async def test_at_most_five_calls_of_a_caller_wait(home: House) -> None:
+    for amount in range(1, 6):
+        await home.pay(amount=amount)
+    told = refusal(await home.call(amount=6))
+    assert told.startswith("too_many_open: You have 5 calls open")
+    assert isinstance(await home.call(amount=5), Waiting)  # attaching is no new call
+    assert isinstance(await home.call(BOB, amount=6), Waiting)
+
+
+async def test_twenty_parallel_calls_stay_within_the_limit(home: House) -> None:
+    answers = await asyncio.gather(*(home.call(amount=amount) for amount in range(1, 21)))
+    assert sum(isinstance(answer, Waiting) for answer in answers) == 5
+    assert sum(isinstance(answer, Refused) for answer in answers) == 15
 
 
 async def test_an_allowed_read_goes_at_once_and_is_written_nowhere(home: House) -> None:
     answer = await home.gate.call(ALICE, INFO, "balance", {"account": "checking"}, said=None)
     assert isinstance(answer, Finished)
     assert answer.call is None
-    assert [head.split("\r\n")[0] for head in home.bank.heads] == [
-        "GET /accounts/checking HTTP/1.1"
+    assert home.bank.heads[0].startswith("GET /accounts/checking HTTP/1.1\r\n")
+    assert await audit(home) == []
+
+
+async def test_an_allowed_change_is_audited_before_and_after(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    policy = Policy(rules=(PolicyRule(id="notes", effect="allow", capability="note"),))
+    served = catalogue(base_url=bank.base_url, tools=(NOTE,), policy=policy)
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        answer = await home.call(ALICE, "note")
+        assert isinstance(answer, Finished)
+        assert await audit(home) == ["call.allowed", "capability.executed"]
+        assert len(bank.heads) == 1
+
+
+async def test_an_allowed_change_that_cannot_be_audited_is_not_sent(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    policy = Policy(defaults={"*": "allow"})
+    served = catalogue(base_url=bank.base_url, tools=(NOTE,), policy=policy)
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        await no_audit(database)
+        assert refusal(await home.call(ALICE, "note")).startswith("unavailable")
+        assert bank.heads == []
+
+
+async def no_audit(database: Database) -> None:
+    def job(tx: Tx) -> None:
+        tx.execute(
+            "CREATE TEMP TRIGGER no_audit BEFORE INSERT ON audit "
+            "BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+        )
+
+    await database.write(job)
+
+
+async def test_a_client_that_leaves_does_not_cut_an_allowed_change_in_half(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    policy = Policy(defaults={"*": "allow"})
+    served = catalogue(base_url=bank.base_url, tools=(NOTE,), policy=policy)
+    bank.fault = "hang"
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        request = asyncio.create_task(home.call(ALICE, "note"))
+        await bank.arrived.wait()
+        request.cancel()
+        bank.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+    assert await audit(home) == ["call.allowed", "capability.executed"]
+
+
+async def test_a_denied_tool_asks_nobody(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    rule = PolicyRule(id="no", effect="deny", capability="pay", reason="At the branch.")
+    served = catalogue(base_url=bank.base_url, tools=(PAY, READ), policy=Policy(rules=(rule,)))
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        told = refusal(await home.call())
+        assert told.startswith("denied_by_policy: pay is not allowed here: At the branch.")
+        assert await home.approvals.inbox("alice") == []
+
+
+async def test_a_waiting_call_is_withdrawn_and_its_card_goes(home: House) -> None:
+    call = await home.pay()
+    card = await home.card(call)
+    answer = await home.gate.withdraw(ALICE, call.id)
+    assert isinstance(answer, Finished)
+    assert answer.result.is_error
+    assert "withdrawn" in text(answer)
+    with home.approvals.changes.watch("approval", card.id) as watch:
+        while (await home.card(call)).status == "pending":
+            assert await watch.changed(10)
+    await home.decide(call)
+    assert home.bank.heads == []
+
+
+async def test_a_call_can_be_withdrawn_right_after_it_was_made(home: House) -> None:
+    call = await home.pay()
+    answer = await home.gate.withdraw(ALICE, call.id)
+    assert isinstance(answer, Finished)
+    assert answer.call is not None
+    assert answer.call.state is State.WITHDRAWN
+
+
+async def test_withdrawing_what_has_ended_changes_nothing(home: House) -> None:
+    call = await home.pay()
+    await home.decide(call)
+    before = await home.finished(call)
+    assert await home.gate.withdraw(ALICE, call.id) == before
+
+
+async def test_the_card_says_when_the_last_listener_left_and_when_one_returned(
+    home: House,
+) -> None:
+    call = await home.pay()
+    card = await home.card(call)
+    await home.until(call, lambda current: current.state is State.WAITING)
+
+    async def left(*, expected: bool) -> None:
+        with home.approvals.changes.watch("approval", card.id) as watch:
+            while True:
+                current = await home.card(call)
+                if (current.listener_left_at is not None) == expected:
+                    return
+                assert await watch.changed(10)
+
+    with home.gate.listening(call.id):
+        with home.gate.listening(call.id):
+            pass
+        await left(expected=False)
+    await left(expected=True)
+    with home.gate.listening(call.id):
+        await left(expected=False)
+
+
+async def test_nobody_signed_in_is_said_with_what_to_do(home: House) -> None:
+    call = await home.pay()
+    assert await home.gate.reachable(call) is None
+    home.people.away.add("alice")
+    assert await home.gate.reachable(call) == (
+        "nobody can be asked: alice has no device signed in, run `signoff login alice`"
+    )
+
+
+async def test_a_store_that_takes_no_writes_is_said_and_nobody_is_asked(home: House) -> None:
+    await no_audit(home.database)
+    assert refusal(await home.call()).startswith("unavailable")
+    assert await home.approvals.inbox("alice") == []
+
+
+async def test_limits_are_the_operators(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    limits = Limits(per_caller=50, per_approver=2)
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, limits=limits) as home:
+        await home.pay(amount=1)
+        await home.pay(amount=2)
+        assert "alice is already asked about 2 calls" in refusal(await home.call(amount=3))
+
+
+async def test_every_step_is_audited_in_order(home: House) -> None:
+    call = await home.pay()
+    await home.decide(call)
+    await home.finished(call)
+    assert await audit(home) == [
+        "call.opened",
+        "call.waiting",
+        "call.authorized",
+        "call.claimed",
+        "call.dispatching",
+        "capability.executed",
     ]
+
+
+def test_the_record_of_a_call_names_no_secret() -> None:
+    assert not {"access_token", "auth_req_id", "arguments", "request"} & set(Call.__slots__)

@@ -8,9 +8,9 @@ and so continues wherever an earlier process was killed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import timedelta
-from typing import Final, assert_never, cast
+from typing import Any, Final, assert_never, cast
 
 from signoff.audit import AuditEvent
 from signoff.canonical import Json, parse
@@ -62,7 +62,7 @@ class Runner:
         self._grace_s = grace_s
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
-        self._group: asyncio.TaskGroup | None = None
+        self._stopping.set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -71,16 +71,13 @@ class Runner:
         At the end nothing new is claimed, and what runs has `grace_s` to finish.
         """
         self._stopping.clear()
-        async with asyncio.TaskGroup() as group:
-            self._group = group
+        try:
             for call_id in (*await self._calls.unfinished(), *await self._calls.untold()):
                 self.start(call_id)
-            try:
-                yield
-            finally:
-                self._group = None
-                self._stopping.set()
-                await self._drain()
+            yield
+        finally:
+            self._stopping.set()
+            await self._drain()
 
     async def _drain(self) -> None:
         self._client.release()
@@ -88,15 +85,20 @@ class Runner:
             _, late = await asyncio.wait(jobs, timeout=self._grace_s)
             for job in late:
                 job.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._client.close()
 
     def start(self, call_id: str) -> None:
         """Begin the job of one call; nothing happens if it has one, or while we stop."""
-        if self._group is None or call_id in self._jobs:
+        self._begin(call_id, self._run(call_id))
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        if self._stopping.is_set() or name in self._jobs:
+            work.close()
             return
-        job = self._group.create_task(self._run(call_id), name=f"call {call_id}")
-        self._jobs[call_id] = job
-        job.add_done_callback(lambda _: self._jobs.pop(call_id, None))
+        job = asyncio.get_running_loop().create_task(work, name=name)
+        self._jobs[name] = job
+        job.add_done_callback(lambda _: self._jobs.pop(name, None))
 
     async def _run(self, call_id: str) -> None:
         failures = 0
@@ -307,8 +309,15 @@ class Runner:
 
     def tell_now(self, call: Call) -> None:
         """Tell the authorization server at once how the call ended."""
-        if self._group is not None:
-            self._group.create_task(self._tell(call), name=f"tell {call.id}")
+        self._begin(f"tell {call.id}", self._told(call))
+
+    async def _told(self, call: Call) -> None:
+        try:
+            await self._tell(call)
+        except StoreUnavailableError as error:
+            _logger.warning("the end of %s is told after the next start: %s", call.id, error)
+        except Exception:
+            _logger.exception("the end of %s is told after the next start", call.id)
 
     async def _tell(self, call: Call) -> None:
         """Tell the authorization server how the call ended, for its page."""
