@@ -94,9 +94,6 @@ async def readme(browser: Browser, here: Street) -> None:
 
 async def cards(here: Street) -> dict[str, Approval]:
     """Open one card of every kind and bring each to its state."""
-    before = cast(
-        "Json", {"call_id": "call_0", "outcome": "succeeded", "at": "2026-11-22T13:42:00+00:00"}
-    )
     made: dict[str, Approval] = {}
     for number, (name, (state, note)) in enumerate(STATES.items()):
         made[name] = await here.open(tool_call(f"call_s{number}", tool=f"pay_{name}"))
