@@ -39,7 +39,13 @@ async def main(data_dir: Path, digest: str) -> None:
         text = f"done by {os.getpid()}, resent {resent}"
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)])
 
-    server: Server[Any] = Server("desk", version="1", on_call_tool=call)
+    async def listed(
+        context: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        del context, params
+        return types.ListToolsResult(tools=[types.Tool(name="a", input_schema={"type": "object"})])
+
+    server: Server[Any] = Server("desk", version="1", on_call_tool=call, on_list_tools=listed)
     served = StreamServer(server)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
