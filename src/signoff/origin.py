@@ -23,14 +23,17 @@ class OriginGuard:
     def __init__(self, app: App, *, public_url: str, port: int, hosts: Iterable[str] = ()) -> None:
         self._app = app
         public = urlsplit(public_url)
-        names = {public.netloc.lower(), *(host.lower() for host in hosts)}
-        names |= {f"{host}:{port}" for host in LOOPBACK}
-        self._hosts = frozenset(name.encode() for name in names)
-        self._origins = frozenset(
-            f"{scheme}://{name}".encode() for scheme in ("http", "https") for name in names
-        )
+        names = {*(host.lower() for host in hosts), *(f"{host}:{port}" for host in LOOPBACK)}
+        self._hosts = frozenset(name.encode() for name in (*names, public.netloc.lower()))
+        origins = {f"{scheme}://{name}" for scheme in ("http", "https") for name in names}
+        # Of the public name only its own scheme: who can answer for plain http is somebody else.
+        origins.discard(f"{'http' if public.scheme == 'https' else 'https'}://{public.netloc}")
+        origins.add(f"{public.scheme}://{public.netloc}".lower())
+        self._origins = frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "lifespan"}:
+            raise RuntimeError("only HTTP is served")  # a socket would pass unchecked
         if scope["type"] == "http":
             headers: list[tuple[bytes, bytes]] = scope["headers"]
             hosts = [value.lower() for name, value in headers if name == b"host"]

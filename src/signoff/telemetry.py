@@ -13,22 +13,35 @@ from typing import Final, Literal
 
 LogFormat = Literal["text", "json"]
 
-_SECRETS: Final = (
-    re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"),
-    re.compile(
-        r"(?i)\b(client_secret|client_assertion|access_token|refresh_token|id_token|auth_req_id|"
-        r"password|code|proof|csrf)=[^&\s\"']+"
-    ),
-    re.compile(r"/login/[A-Za-z0-9_-]{16,}"),
+_NAMES: Final = (
+    r"client_secret|client_assertion|access_token|refresh_token|id_token|id_token_hint|"
+    r"login_hint_token|auth_req_id|password|secret|code|proof|csrf|api_?key"
 )
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SECRETS: Final = (
+    # A header keeps its name; everything up to the end of its value goes.
+    (
+        re.compile(
+            r"(?i)\b((?:proxy-)?authorization|set-cookie|cookie|x-api-key|api-key|dpop)"
+            r"(['\"]?\s*[:=,]\s*b?['\"]?)[^\r\n'\"]+"
+        ),
+        r"\1\2***",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), "eyJ***"),
+    (re.compile(rf"(?i)\b({_NAMES})=[^&\s\"']+"), r"\1=***"),
+    (re.compile(rf"(?i)(['\"](?:{_NAMES})['\"]\s*:\s*b?)(['\"])[^'\"]*"), r"\1\2***"),
+    (re.compile(r"/login/[A-Za-z0-9_-]{16,}"), "/login/***"),
+    (re.compile(r"://[^/\s:@]*:[^/\s@]+@"), "://***@"),
+)
+_CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 def redact(text: str) -> str:
     """Return `text` without credentials and with control characters made visible."""
-    for pattern in _SECRETS:
-        text = pattern.sub(_masked, text)
+    for pattern, masked in _SECRETS:
+        text = pattern.sub(masked, text)
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -46,20 +59,14 @@ def configure(*, level: str = "INFO", style: LogFormat = "text") -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _masked(found: re.Match[str]) -> str:
-    head = re.split(r"[=\s]", found[0], maxsplit=1)[0]
-    if found[0].startswith("/login/"):
-        return "/login/***"
-    return f"{head}=***" if "=" in found[0][: len(head) + 1] else f"{head[:6]} ***"
-
-
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, tz=UTC).strftime("%H:%M:%S")
         line = f"{at} {record.levelname.lower():7} {record.name}: {record.getMessage()}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return "\n".join(redact(part) for part in line.split("\n"))
+        # Indented: no value that was logged can begin a line of its own.
+        return redact(line).replace("\n", "\n    ")
 
 
 class _Json(logging.Formatter):
