@@ -19,9 +19,10 @@ MAX_KID: Final = 128
 _MAX_BYTES: Final = 131_072
 _MAX_KEYS: Final = 100
 _RSA_BITS: Final = 2048
+_MAX_RSA_BITS: Final = 8200
 _CURVES: Final[Mapping[str, frozenset[str]]] = {
     "P-256": frozenset({"ES256"}),
-    "Ed25519": frozenset({"EdDSA"}),
+    "Ed25519": frozenset({"EdDSA", "Ed25519"}),
 }
 _RSA_ALGORITHMS: Final = frozenset({"PS256", "RS256"})
 
@@ -127,13 +128,15 @@ def _import_public(jwk: Mapping[str, Json]) -> PublicKey | None:
     else:
         allowed = _CURVES.get(crv, frozenset()) if isinstance(crv, str) else frozenset[str]()
     if alg is not None:
-        allowed &= frozenset({"EdDSA" if alg == "Ed25519" else str(alg)})
+        names = {"EdDSA", "Ed25519"}
+        allowed &= frozenset(names if alg in names else {str(alg)})
     if use not in (None, "sig") or not allowed:
         return None
+    # Before the import: a huge modulus costs seconds at every verification.
+    if kty == "RSA" and not _RSA_BITS <= len(str(jwk.get("n")).rstrip("=")) * 6 <= _MAX_RSA_BITS:
+        raise TokenError(f"an RSA key has {_RSA_BITS} to {_MAX_RSA_BITS} bits")
     try:
         key = JWKRegistry.import_key(cast("dict[str, str | list[str]]", dict(jwk)))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise TokenError(f"a key cannot be read: {type(error).__name__}") from None
-    if kty == "RSA" and getattr(key.public_key, "key_size", 0) < _RSA_BITS:
-        raise TokenError(f"an RSA key needs {_RSA_BITS} bits")
     return PublicKey(key, allowed)
