@@ -6,7 +6,7 @@ Owns the shape of a caller and its stable key. Knows no token, no transport and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 CallerKind = Literal["oauth", "local", "agent"]
 
@@ -44,7 +44,10 @@ class Caller:
 
         Raises:
             KeyError: a required member is missing.
+            ValueError: the kind is unknown.
         """
+        if members["kind"] not in get_args(CallerKind):
+            raise ValueError(f"unknown kind of caller {members['kind'][:40]!r}")
         return cls(
             kind=cast("CallerKind", members["kind"]),
             issuer=members["issuer"],
