@@ -265,3 +265,48 @@ def test_a_spec_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
     [problem] = check_spec(tmp_path / "none.yaml").problems
 
     assert problem.message == "cannot be read: No such file or directory"
+
+
+def test_headers_that_the_operator_sets_are_never_arguments(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("""\
+openapi: 3.1.0
+info: {title: t, version: "1"}
+paths:
+  /x:
+    post:
+      operationId: x
+      parameters:
+        - {name: x_team, in: header, required: true, schema: {type: string}}
+        - {name: X-Request-Id, in: header, required: true, schema: {type: string}}
+        - {name: X-Kept, in: header, schema: {type: string}}
+      responses: {"200": {description: ok}}
+""")
+    result = written(
+        """\
+signoff: 1
+upstreams:
+  a:
+    openapi: spec.yaml
+    base_url: https://a.example
+    headers: {X-Team: red}
+    operations:
+      x: {retry: {idempotency_key: X-Request-Id}}
+users: [{id: alice}]
+""",
+        tmp_path,
+    )
+
+    assert isinstance(result, Loaded)
+    assert [one.argument for one in result.catalogue.tools[0].parameters] == ["X-Kept"]
+
+
+def test_a_specs_own_servers_are_never_called() -> None:
+    result = written("""\
+signoff: 1
+upstreams:
+  shop: {openapi: ../specs/shop.yaml}
+users: [{id: alice}]
+""")
+
+    assert isinstance(result, Broken)
+    assert "upstreams.shop.base_url: is needed" in str(result.problems[0])

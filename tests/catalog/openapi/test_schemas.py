@@ -1,5 +1,6 @@
 """OpenAPI schemas as JSON Schema 2020-12: converted, finite, valid, loose on the way out."""
 
+import json
 from typing import cast
 
 import jsonschema_rs
@@ -145,6 +146,29 @@ def test_a_base_that_lists_its_children_keeps_its_members_in_them() -> None:
 
 
 @pytest.mark.seed("T65")
+def test_a_choice_that_leads_back_through_all_of_ends() -> None:
+    ref: Json = {"$ref": "#/components/schemas/Cat"}
+    tool = only_tool(
+        json_body({"type": "object", "properties": {"pet": ref}}),
+        {
+            "schemas": {
+                "Pet": {
+                    "type": "object",
+                    "properties": {"kind": {"type": "string"}},
+                    "oneOf": [{"allOf": [ref, {"required": ["kind"]}]}],
+                },
+                "Cat": {"allOf": [{"$ref": "#/components/schemas/Pet"}]},
+            }
+        },
+    )
+
+    assert Validator(tool.input_schema).violations({"pet": {"kind": "cat"}}) == []
+    assert Validator(tool.input_schema).violations({"pet": {"kind": 5}}) != []
+    definitions = cast("dict[str, Json]", tool.input_schema["$defs"])
+    assert '"#/$defs/Cat"' not in json.dumps(definitions["Pet"])
+
+
+@pytest.mark.seed("T65")
 def test_doubling_references_stay_small() -> None:
     schemas: dict[str, Json] = {"S0": {"type": "object", "properties": {"a": {"type": "string"}}}}
     for level in range(1, 40):
@@ -219,6 +243,18 @@ def test_an_output_schema_beyond_its_budget_is_dropped() -> None:
     }
 
     assert only_tool({"responses": answering(wide)}, method="get").output_schema is None
+
+
+def test_definitions_count_toward_the_budget() -> None:
+    wide: Json = {
+        "type": "object",
+        "properties": {f"member_{n}": {"type": "string"} for n in range(500)},
+    }
+    answer: Json = {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Wide"}}}
+
+    tool = only_tool({"responses": answering(answer)}, {"schemas": {"Wide": wide}}, method="get")
+
+    assert tool.output_schema is None
 
 
 keywords = st.dictionaries(
