@@ -6,7 +6,6 @@ transport's hook right before the first byte. Knows no approval protocol.
 """
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from typing import Final, cast
 
 from pydantic import SecretStr
 
-from signoff.approvals.details import details_digest
 from signoff.audit import AuditEvent
 from signoff.canonical import Json, JsonError, canonical_bytes, parse
 from signoff.catalog.model import RetryKind, ToolSpec, Upstream
 from signoff.catalog.registry import Registry
 from signoff.gate.call import LEASE, MAX_ATTEMPTS, Call, Event, Facts, State
 from signoff.gate.failpoints import Reach
+from signoff.gate.opening import is_the_call_of
 from signoff.gate.policy import Deny, decide
 from signoff.gate.ports import Calls, Moved, StoreUnavailableError, Swap, SwitchedOff
 from signoff.sealed import SealError
@@ -154,14 +153,10 @@ class Dispatcher:
             details = cast("dict[str, Json]", parse(frozen.details))
             request = FrozenRequest.from_record(frozen.request)
             same = canonical_bytes(request.details()) == canonical_bytes(details["request"])
-            digest = details_digest(details)
-            named = (details["call_id"], details["tool"], details["digest"])
         except (SealError, JsonError, ValueError, KeyError, TypeError) as error:
             raise _BrokenError("the stored call was changed") from error
-        if not same or not hmac.compare_digest(digest, call.digest):
+        if not same or not is_the_call_of(details, call):
             raise _BrokenError("the digest does not match what was approved")
-        if named != (call.id, call.tool, call.digest):
-            raise _BrokenError("the stored call is not the one that was approved")
         return request, SecretStr(token.decode())
 
     async def _send(self, call: Call, ready: _Ready, *, again: bool) -> tuple[Call | None, Sent]:

@@ -4,6 +4,7 @@ Owns turning a tool, its arguments and a frozen request into the `tool_call` det
 is shown. Pure: ids, nonce and time are arguments; storage and HTTP are not known here.
 """
 
+import hmac
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -206,6 +207,24 @@ def build_call(
         approve_at=approve_at,
         repeat_of=None if asking.earlier is None else asking.earlier.id,
     )
+
+
+def is_the_call_of(details: Mapping[str, Json], call: Call) -> bool:
+    """Say whether stored details and the record beside them still are one and the same call."""
+    try:
+        members = (
+            (details["call_id"], call.id),
+            (details["tool"], call.tool),
+            (details["approvers"], list(call.approvers)),
+            (details["acr"], call.acr),
+            (details["caller"], call.caller.as_json()),
+            (details["catalogue_digest"], call.catalogue_digest),
+            (details["digest"], call.digest),
+        )
+        digest = details_digest(details)
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(told == kept for told, kept in members) and hmac.compare_digest(digest, call.digest)
 
 
 def binding_message(tool: str, digest: str) -> str:

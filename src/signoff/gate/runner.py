@@ -259,7 +259,11 @@ class Runner:
     async def _granted(self, call: Call, auth_req_id: str, granted: ciba.Granted) -> None:
         """Verify both tokens and bind their jti to this call; from here the yes is ours."""
         self._reach("after_redeem")
-        access_token = granted.access_token.get_secret_value()
+        current = await self._calls.load(call.id)
+        if current is None or current.fence != call.fence:
+            await self._ignored(current)
+            return
+        call, access_token = current, granted.access_token.get_secret_value()
         try:
             warrant = await self._verifier.verify(
                 call,
@@ -289,23 +293,27 @@ class Runner:
             case Reused():
                 note = "the approval token was used for another call"
                 await self._calls.move(call, Event.REFUSE, Facts(note=note))
-            case Lost(call=current):
-                await self._ignored(call, current, warrant.decided_by)
+            case Lost(call=after):
+                await self._late(call, after)
             case _:
                 assert_never(swap)
 
-    async def _ignored(self, call: Call, current: Call | None, by: str) -> None:
-        """Audit a yes that came too late; a withdrawn call is not brought back by it."""
-        state = None if current is None else current.state.value
-        if current is not None and current.state is State.WAITING:
+    async def _late(self, call: Call, after: Call | None) -> None:
+        if after is not None and after.fence == call.fence:
             # Nobody was faster: the yes itself had ended by our clock.
             note = "the approval had ended when it came"
             await self._calls.move(call, Event.LAPSE, Facts(note=note))
-            return
-        event = AuditEvent(
-            event="call.yes_ignored", subject=call.id, actor=by, details={"state": state}
-        )
-        await self._calls.record(event)
+        else:
+            await self._ignored(after)
+
+    async def _ignored(self, call: Call | None) -> None:
+        """Audit a yes that came too late; a withdrawn call is not brought back by it."""
+        if call is not None:
+            details: dict[str, Json] = {"tool": call.tool, "state": call.state.value}
+            event = AuditEvent(
+                event="call.yes_ignored", subject=call.id, actor="system", details=details
+            )
+            await self._calls.record(event)
 
     def tell_now(self, call: Call) -> None:
         """Tell the authorization server at once how the call ended."""

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from signoff.approvals.details import token_details
 from signoff.canonical import Json, canonical_bytes
 from signoff.gate.call import Call
+from signoff.gate.opening import is_the_call_of
 from signoff.tokens.keys import KeySource, TokenError
 from signoff.tokens.verify import key_id, verify_access_token, verify_id_token
 
@@ -57,6 +58,8 @@ class Verifier:
             TokensRefusedError: a signature, a claim or a member of the details does not hold.
             KeysUnavailableError: the issuer's keys cannot be had now.
         """
+        if not is_the_call_of(details, call):
+            raise TokensRefusedError("the digest does not match what was shown")
         try:
             access = verify_access_token(
                 access_token,

@@ -212,7 +212,11 @@ class SqliteCalls:
         )
 
     async def record(self, event: AuditEvent) -> None:
-        await _available(self._database.write(lambda tx: tx.audit(event)))
+        def job(tx: Tx) -> None:
+            tx.audit(event)
+            tx.changed("call", event.subject)
+
+        await _available(self._database.write(job))
 
     async def forget(self, finished_before: datetime) -> int:
         before = {"before": to_us(finished_before)}
