@@ -169,6 +169,24 @@ def test_a_choice_that_leads_back_through_all_of_ends() -> None:
 
 
 @pytest.mark.seed("T65")
+def test_choices_that_only_lead_to_each_other_end() -> None:
+    def choice_of(name: str) -> Json:
+        return {
+            "properties": {name.lower(): {"type": "string", "maxLength": 400}},
+            "anyOf": [{"$ref": f"#/components/schemas/{name}"}, {"required": [name.lower()]}],
+        }
+
+    tool = only_tool(
+        json_body({"type": "object", "properties": {"a": {"$ref": "#/components/schemas/A"}}}),
+        {"schemas": {"A": choice_of("B"), "B": choice_of("A")}},
+    )
+
+    text = json.dumps(tool.input_schema["$defs"])
+    assert "$ref" not in text
+    assert Validator(tool.input_schema).violations({"a": {"b": 5}}) != []
+
+
+@pytest.mark.seed("T65")
 def test_doubling_references_stay_small() -> None:
     schemas: dict[str, Json] = {"S0": {"type": "object", "properties": {"a": {"type": "string"}}}}
     for level in range(1, 40):
