@@ -652,6 +652,17 @@ def test_nothing_is_masked_where_no_secret_was_given() -> None:
     assert request.details()["body"] == '{"name":"x"}'
 
 
+def test_a_secret_inside_a_whole_body_is_masked_by_its_path() -> None:
+    body = Body(kind="whole", argument="payload", secrets=frozenset({("user", "pin")}))
+    spec = tool("/x", method="POST", body=body)
+    arguments: dict[str, Json] = {"payload": {"user": {"pin": "1234", "name": "x"}}}
+    details = frozen(spec, arguments).details()
+    assert details["body"] == '{"user":{"pin":"•••• (4 characters)","name":"x"}}'
+    assert details["masked"] == ["arguments.payload.user.pin"]
+    masked = json.dumps(mask_arguments(spec, arguments, call_id="c", sealer=SEALER))
+    assert "1234" not in masked
+
+
 def test_masked_arguments_tell_length_and_a_hash_of_this_call_only() -> None:
     masked: Any = mask_arguments(LOGIN, HIDDEN, call_id="call_1", sealer=SEALER)
     assert "SECRET" not in json.dumps(masked)

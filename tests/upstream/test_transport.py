@@ -539,6 +539,17 @@ async def test_a_credential_cut_in_half_by_the_limit_does_not_remain(sender: Mad
     assert sent.body == b"x" * 990 + b"[redacted]"
 
 
+async def test_a_credential_cut_in_half_inside_a_compressed_answer_does_not_remain(
+    sender: Made,
+) -> None:
+    body = gzip.compress(b"x" * 990 + b"s3cret-t0ken/+" + b"y" * 1_000)
+    async with listening(plain(zipped(body, "gzip"))) as wire:
+        bank = sender(wire.url, headers={"A": "${env:BANK_TOKEN}"}, max_response_bytes=1_000)
+        sent = await bank.send(bank.frozen())
+    assert isinstance(sent, Answered)
+    assert sent.body == b"x" * 990
+
+
 # TLS
 
 

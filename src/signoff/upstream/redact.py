@@ -42,11 +42,13 @@ def redacted(content: bytes, traces: Sequence[bytes]) -> bytes:
 
 def without_cut_trace(content: bytes, traces: Sequence[bytes]) -> bytes:
     """Return cut `content` without the beginning of a credential at its end."""
+    longest = 0
     for trace in traces:
-        for length in range(min(len(trace) - 1, len(content)), _TELLING, -1):
+        for length in range(min(len(trace) - 1, len(content)), max(longest, _TELLING), -1):
             if content.endswith(trace[:length]):
-                return content[:-length]
-    return content
+                longest = length
+                break
+    return content[: len(content) - longest]
 
 
 def host_of(location: str) -> str:
