@@ -1,0 +1,370 @@
+"""What an upstream checks: everything about the token, and that it is used once."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from signoff.resource import (
+    SCOPE_KEY,
+    MemorySingleUse,
+    RemoteKeys,
+    RequireToken,
+    ResourceError,
+    ResourceVerifier,
+    SingleUse,
+    SqliteSingleUse,
+)
+from signoff.tokens.keyring import Keyring, StoredKey
+from signoff.tokens.keys import KeysUnavailableError
+
+ISSUER, BANK = "https://as.example", "https://bank.example/api"
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+WANTED: dict[str, Any] = {
+    "type": "tool_call",
+    "tool": "transfer_funds",
+    "arguments": {"amount": 25, "to": "bob"},
+}
+
+
+class Drawer:
+    """A key store that keeps nothing longer than a test."""
+
+    def __init__(self) -> None:
+        self.keys: list[StoredKey] = []
+
+    async def load(self) -> list[StoredKey]:
+        return list(self.keys)
+
+    async def add(self, key: StoredKey) -> None:
+        self.keys.append(key)
+
+    async def remove(self, kid: str) -> None:
+        self.keys = [key for key in self.keys if key.kid != kid]
+
+
+@pytest.fixture
+async def keyring() -> Keyring:
+    keyring = Keyring(Drawer(), now=lambda: NOW)
+    await keyring.maintain()
+    return keyring
+
+
+def bearer(keyring: Keyring, **changed: Any) -> str:
+    at = int(NOW.timestamp())
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": BANK,
+        "sub": "alice",
+        "client_id": "signoff-gate",
+        "jti": "one",
+        "iat": at,
+        "exp": at + 120,
+        "scope": "openid pay",
+        "authorization_details": [WANTED],
+    }
+    return "Bearer " + keyring.mint_access_token({**claims, **changed})
+
+
+def verifier(keyring: Keyring, **changed: Any) -> ResourceVerifier:
+    settings: dict[str, Any] = {
+        "issuer": ISSUER,
+        "audience": BANK,
+        "keys": keyring,
+        "clients": {"signoff-gate"},
+        "scope": "pay",
+        "single_use": MemorySingleUse(clock=NOW.timestamp),
+        "now": lambda: NOW,
+    }
+    return ResourceVerifier(**{**settings, **changed})
+
+
+def pays_bob_25(details: Any) -> bool:
+    return details["tool"] == "transfer_funds" and details["arguments"] == {
+        "amount": 25,
+        "to": "bob",
+    }
+
+
+@pytest.mark.seed("C11")
+async def test_a_token_for_this_very_transfer_passes_once(keyring: Keyring) -> None:
+    checks, authorization = verifier(keyring), bearer(keyring)
+    token = await checks.verify(authorization, details=pays_bob_25)
+    assert (token.sub, token.client_id, token.jti) == ("alice", "signoff-gate", "one")
+    assert (token.scopes, token.details) == (frozenset({"openid", "pay"}), (WANTED,))
+    assert token.expires_at == NOW + timedelta(seconds=120)
+    with pytest.raises(ResourceError) as refused:
+        await checks.verify(authorization, details=pays_bob_25)
+    assert (refused.value.code, refused.value.status) == ("invalid_token", 401)
+    assert refused.value.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+WRONG: list[tuple[dict[str, Any], str, int]] = [
+    ({"iss": "https://evil.example"}, "invalid_token", 401),
+    ({"aud": "https://bank.example"}, "invalid_token", 401),
+    ({"aud": [BANK]}, "invalid_token", 401),
+    ({"client_id": "another"}, "invalid_token", 401),
+    ({"exp": int(NOW.timestamp()) - 10}, "invalid_token", 401),
+    ({"jti": None}, "invalid_token", 401),
+    ({"scope": ["pay"]}, "invalid_token", 401),
+    ({"authorization_details": "all"}, "invalid_token", 401),
+    ({"authorization_details": ["all"]}, "invalid_token", 401),
+    ({"scope": "payments"}, "insufficient_scope", 403),
+    ({"scope": ""}, "insufficient_scope", 403),
+    ({"authorization_details": []}, "insufficient_authorization_details", 403),
+    ({"authorization_details": [{}]}, "insufficient_authorization_details", 403),
+    (
+        {"authorization_details": [{**WANTED, "arguments": {"amount": 26}}]},
+        "insufficient_authorization_details",
+        403,
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "code", "status"), WRONG)
+async def test_a_token_that_is_wrong_in_one_thing_is_refused_and_not_spent(
+    keyring: Keyring, changed: dict[str, Any], code: str, status: int
+) -> None:
+    checks = verifier(keyring)
+    with pytest.raises(ResourceError) as refused:
+        await checks.verify(bearer(keyring, **changed), details=pays_bob_25)
+    assert (refused.value.code, refused.value.status) == (code, status)
+    assert await checks.verify(bearer(keyring), details=pays_bob_25)
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (None, "missing_token"),
+        ("", "missing_token"),
+        ("Basic YTpi", "missing_token"),
+        ("Bearer", "invalid_token"),
+        ("Bearer a.b.c", "invalid_token"),
+        ("Bearer " + "x" * 500_000, "invalid_token"),
+    ],
+    ids=["none", "empty", "basic", "blank", "garbage", "huge"],
+)
+async def test_a_request_without_a_token_is_refused(
+    keyring: Keyring, header: str | None, code: str
+) -> None:
+    with pytest.raises(ResourceError) as refused:
+        await verifier(keyring).verify(header)
+    assert refused.value.code == code
+
+
+async def test_no_credentials_are_told_no_error(keyring: Keyring) -> None:
+    with pytest.raises(ResourceError) as refused:
+        await verifier(keyring).verify(None)
+    assert refused.value.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_check_that_answers_anything_but_true_is_a_no(keyring: Keyring) -> None:
+    def missing(details: Any) -> Any:
+        return details["missing"]
+
+    def truthy(details: Any) -> Any:
+        return details
+
+    for check in (missing, truthy):
+        with pytest.raises(ResourceError):
+            await verifier(keyring).verify(bearer(keyring), details=check)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def single_use(request: pytest.FixtureRequest, tmp_path: Path) -> SingleUse:
+    if request.param == "memory":
+        return MemorySingleUse(clock=NOW.timestamp)
+    return SqliteSingleUse(tmp_path / "spent.db", clock=NOW.timestamp)
+
+
+async def test_of_fifty_parallel_uses_one_passes(keyring: Keyring, single_use: SingleUse) -> None:
+    checks, authorization = verifier(keyring, single_use=single_use), bearer(keyring)
+    uses = (checks.verify(authorization) for _ in range(50))
+    outcomes = await asyncio.gather(*uses, return_exceptions=True)
+    assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == 1
+    assert all(
+        isinstance(outcome, ResourceError)
+        for outcome in outcomes
+        if isinstance(outcome, BaseException)
+    )
+
+
+async def test_one_issuers_token_does_not_spend_anothers(single_use: SingleUse) -> None:
+    at = NOW + timedelta(seconds=60)
+    assert await single_use.spend(issuer="a", jti="b", expires_at=at)
+    assert await single_use.spend(issuer="b", jti="b", expires_at=at)
+    assert not await single_use.spend(issuer="a", jti="b", expires_at=at)
+
+
+async def test_a_spent_token_stays_spent_over_a_restart_and_in_another_process(
+    tmp_path: Path,
+) -> None:
+    times = [NOW.timestamp()]
+    path, at = tmp_path / "spent.db", NOW + timedelta(seconds=60)
+
+    def clock() -> float:
+        return times[0]
+
+    assert await SqliteSingleUse(path, clock=clock).spend(issuer="a", jti="b", expires_at=at)
+    again = SqliteSingleUse(path, clock=clock)
+    assert not await again.spend(issuer="a", jti="b", expires_at=at)
+    times[0] += 3600 + 59
+    assert not await again.spend(issuer="a", jti="b", expires_at=at)
+
+
+async def test_a_full_memory_refuses_rather_than_forgets() -> None:
+    times = [NOW.timestamp()]
+    spent, at = MemorySingleUse(limit=2, clock=lambda: times[0]), NOW + timedelta(seconds=60)
+    assert await spent.spend(issuer="a", jti="1", expires_at=at)
+    assert await spent.spend(issuer="a", jti="2", expires_at=at)
+    assert not await spent.spend(issuer="a", jti="3", expires_at=at)
+    times[0] += 3661
+    assert await spent.spend(issuer="a", jti="3", expires_at=at + timedelta(hours=2))
+
+
+class Publisher:
+    """An issuer's JWKS, counted, and as broken as a test wants it."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self.fetched = 0
+        self.answer: Callable[[], Response] = lambda: JSONResponse(keyring.public.as_json())
+
+    async def serve(self, request: Request) -> Response:
+        del request
+        self.fetched += 1
+        return self.answer()
+
+    @property
+    def app(self) -> ASGIApp:
+        return Starlette(routes=[Route("/jwks", self.serve)])
+
+
+@pytest.fixture
+def publisher(keyring: Keyring) -> Publisher:
+    return Publisher(keyring)
+
+
+@pytest.fixture
+def stopwatch() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+def remote(publisher: Publisher, stopwatch: list[float]) -> RemoteKeys:
+    return RemoteKeys(
+        f"{ISSUER}/jwks",
+        transport=httpx2.ASGITransport(publisher.app),
+        monotonic=lambda: stopwatch[0],
+    )
+
+
+async def test_keys_are_fetched_once_for_many(
+    keyring: Keyring, publisher: Publisher, remote: RemoteKeys
+) -> None:
+    checks = verifier(keyring, keys=remote, single_use=None)
+    await asyncio.gather(*(checks.verify(bearer(keyring)) for _ in range(50)))
+    assert publisher.fetched == 1
+
+
+async def test_ten_thousand_unknown_kids_cause_one_fetch_a_minute(
+    publisher: Publisher, remote: RemoteKeys, stopwatch: list[float]
+) -> None:
+    await remote.keys_for(None)
+    for number in range(10_000):
+        await remote.keys_for(f"kid {number}")
+    assert publisher.fetched == 1
+    stopwatch[0] = 60
+    await remote.keys_for("another")
+    await remote.keys_for("and another")
+    assert publisher.fetched == 2
+
+
+async def test_a_new_key_is_found_when_a_token_names_it(
+    keyring: Keyring, remote: RemoteKeys, stopwatch: list[float]
+) -> None:
+    await remote.keys_for(None)
+    await keyring.rotate()
+    stopwatch[0] = 60
+    published = cast("list[dict[str, str]]", keyring.public.as_json()["keys"])
+    new = published[-1]["kid"]
+    assert new in await remote.keys_for(new)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: Response("gone", 500),
+        lambda: Response("", 302, headers={"location": "http://127.0.0.1:1/"}),
+        lambda: Response("<html>", 200),
+        lambda: Response(b" " * 300_000, 200),
+        lambda: JSONResponse({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}),
+    ],
+    ids=["500", "redirect", "html", "huge", "secret"],
+)
+async def test_a_failed_fetch_keeps_the_keys_and_without_any_says_so(
+    keyring: Keyring,
+    publisher: Publisher,
+    remote: RemoteKeys,
+    stopwatch: list[float],
+    answer: Callable[[], Response],
+) -> None:
+    honest, publisher.answer = publisher.answer, answer
+    with pytest.raises(KeysUnavailableError):
+        await remote.keys_for(None)
+    checks = verifier(keyring, keys=remote)
+    with pytest.raises(ResourceError) as refused:
+        await checks.verify(bearer(keyring))
+    assert (refused.value.status, refused.value.headers["retry-after"]) == (503, "5")
+    publisher.answer = honest
+    stopwatch[0] = 1
+    assert await checks.verify(bearer(keyring))
+    publisher.answer = answer
+    stopwatch[0] = 601
+    assert await checks.verify(bearer(keyring, jti="two"))
+
+
+@pytest.fixture
+async def guarded(keyring: Keyring) -> AsyncGenerator[httpx2.AsyncClient, None]:
+    async def pay(request: Request) -> Response:
+        token = request.scope[SCOPE_KEY]
+        await checks.take(token, details=pays_bob_25)
+        return JSONResponse({"paid_by": token.sub})
+
+    checks = verifier(keyring)
+    app = RequireToken(Starlette(routes=[Route("/pay", pay, methods=["POST"])]), verifier=checks)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="https://bank.example"
+    ) as client:
+        yield client
+
+
+async def test_the_middleware_lets_a_good_token_through_and_the_handler_spends_it(
+    keyring: Keyring, guarded: httpx2.AsyncClient
+) -> None:
+    headers = {"Authorization": bearer(keyring)}
+    assert (await guarded.post("/pay", headers=headers)).json() == {"paid_by": "alice"}
+    with pytest.raises(ResourceError):
+        await guarded.post("/pay", headers=headers)
+
+
+async def test_the_middleware_answers_a_bad_token_itself_on_every_path(
+    keyring: Keyring, guarded: httpx2.AsyncClient
+) -> None:
+    none = await guarded.get("/anything")
+    assert (none.status_code, none.headers["www-authenticate"]) == (401, "Bearer")
+    assert none.json() == {"error": "missing_token"}
+    bad = await guarded.post("/pay", headers={"Authorization": bearer(keyring, scope="x")})
+    assert (bad.status_code, bad.json()) == (403, {"error": "insufficient_scope"})
+    assert bad.headers["cache-control"] == "no-store"
+    good = bearer(keyring)
+    two = await guarded.post("/pay", headers=[("Authorization", good), ("Authorization", good)])
+    assert two.status_code == 401
