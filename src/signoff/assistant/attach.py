@@ -27,10 +27,11 @@ WAIT_BUDGET_S: Final = 45.0
 WAIT_BUDGETS_S: Final[Mapping[str, float]] = {"claude-code": 240.0}
 BEAT_S: Final = 10.0
 
-_JITTER: Final = 0.3
+_JITTER: Final = 0.2
 _SLOW_READER_S: Final = 5.0
-_LOOK_EVERY: Final = 3
-"""Beats between two reads of the store when nothing was announced."""
+_LOOK_EVERY: Final = 6
+_LOOK_EVERY_UNREACHABLE: Final = 2
+"""Beats between two reads of the store when nothing was announced. A sign-in is not announced."""
 _MANY: Final = 3
 
 Report: TypeAlias = Callable[[int, str], Awaitable[None]]
@@ -114,7 +115,8 @@ class Attachments:
                 await voice.say(text[:STATUS_MAX])
                 changed = await self._pause(watch, min(self._beat(), _left_s(deadline)))
                 beat += 1
-                stale = changed or beat % _LOOK_EVERY == 0
+                every = _LOOK_EVERY if nobody is None else _LOOK_EVERY_UNREACHABLE
+                stale = changed or beat % every == 0
 
     async def _nobody(self, call: Call) -> str | None:
         return await self._gate.reachable(call) if call.is_undecided else None

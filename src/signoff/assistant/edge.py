@@ -92,12 +92,17 @@ def mcp_edge(
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None, None]:
+        failed: Exception | None = None
         async with manager.run(), asyncio.TaskGroup() as group:
             drain = group.create_task(waits.hand_back_on_drain(), name="mcp-drain")
             try:
                 yield
+            except Exception as error:  # noqa: BLE001 — kept out of the groups, raised below
+                failed = error
             finally:
                 drain.cancel()
+        if failed is not None:
+            raise failed
 
     return Edge(
         routes=(

@@ -5,6 +5,7 @@ too long for one, and reading lines off it within a bound. Knows no protocol abo
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from signoff.desk.lock import DataDirError
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024 + 4096
 """One message of the assistant's edge, and a little."""
 
+_log = logging.getLogger(__name__)
 _MAX_PATH_BYTES: Final = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
 _CLOSING_S: Final = 5.0
 
@@ -48,6 +50,8 @@ async def listening(data_dir: Path, name: str, connected: Connected) -> AsyncGen
             await connected(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the peer left, or this server stops
+        except Exception:  # noqa: BLE001 — the outermost loop of a connection
+            _log.exception("a connection of %s failed", name)
         finally:
             await close(writer)
 
