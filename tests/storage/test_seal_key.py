@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from signoff.sealed import Sealer
+from signoff.storage import seal_key
 from signoff.storage.seal_key import SealKeyError, bind, load_or_create
 from signoff.storage.sqlite import Database
 
@@ -118,7 +119,8 @@ def test_a_directory_that_does_not_exist_is_named(tmp_path: Path, nowhere: Path)
 def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path, nowhere: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from signoff.storage.seal_key import load_or_create\n"
+        "from signoff.storage import seal_key
+from signoff.storage.seal_key import load_or_create\n"
         "print(load_or_create(Path(sys.argv[1]), database=Path(sys.argv[2])).hex())"
     )
     started = [
@@ -133,6 +135,22 @@ def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path, nowhere: 
 
     assert len(keys) == 1
     assert len(keys.pop()) == 65
+
+
+def test_whoever_comes_second_takes_the_key_of_the_first(
+    tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken() -> bytes:
+        path = tmp_path / "seal.key"
+        path.touch(mode=0o600)
+        path.write_text(KEY.hex())
+        return b"n" * 32
+
+    monkeypatch.setattr(seal_key, "new_key", overtaken)
+
+    assert load_or_create(tmp_path, database=nowhere) == KEY
+    assert (tmp_path / "seal.key").read_text() == KEY.hex()
+    assert [file.name for file in tmp_path.iterdir()] == ["seal.key"]
 
 
 async def test_a_database_takes_the_key_it_was_first_used_with_and_no_other(
