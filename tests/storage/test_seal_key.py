@@ -119,8 +119,7 @@ def test_a_directory_that_does_not_exist_is_named(tmp_path: Path, nowhere: Path)
 def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path, nowhere: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from signoff.storage import seal_key
-from signoff.storage.seal_key import load_or_create\n"
+        "from signoff.storage.seal_key import load_or_create\n"
         "print(load_or_create(Path(sys.argv[1]), database=Path(sys.argv[2])).hex())"
     )
     started = [
