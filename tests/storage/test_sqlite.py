@@ -260,7 +260,7 @@ async def test_readers_never_see_what_is_not_committed(database: Database) -> No
 
 
 async def test_readers_cannot_write(database: Database) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StorageError, match="readonly"):
         await database.fetch_all(KEEP, {"key": "k1", "value": 1})
 
 
@@ -335,6 +335,10 @@ async def test_a_damaged_page_ends_all_writes(
         with pytest.raises(StorageError, match="restart"):
             await database.write(lambda tx: tx.now)
         assert database.failure is not None
+        with pytest.raises(StorageError, match="cannot be read"):
+            await database.fetch_all("SELECT * FROM outbox")
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await database.fetch_all("SELECT * FROM nowhere")
 
     with pytest.raises(StorageError, match="damaged"):
         async with Database(path).running():

@@ -245,12 +245,20 @@ class Database:
         return rows[0] if rows else None
 
     async def fetch_all(self, sql: str, params: Params | None = None) -> Sequence[Row]:
-        """Return every row of a committed state."""
+        """Return every row of a committed state.
+
+        Raises:
+            StorageError: the store cannot be read now.
+        """
         if not self._open:
             raise StorageError("the store is closed")
         reader = await self._readers.get()
         try:
             return list(await reader.execute_fetchall(sql, dict(params or {})))
+        except sqlite3.Error as error:
+            if _code(error) in _STORE:
+                raise StorageError(f"the store cannot be read: {error}") from error
+            raise
         finally:
             self._readers.put_nowait(reader)
 
