@@ -85,6 +85,21 @@ async def test_masked_arguments_are_sent_but_not_shown(home: House) -> None:
     assert b"canary" not in b"".join(path.read_bytes() for path in home_files)
 
 
+@pytest.mark.parametrize("amount", [2**60, 25.0, 1e21, 0.1])
+async def test_numbers_of_every_kind_survive_storage_and_tokens(home: House, amount: float) -> None:
+    call = await home.pay(amount=amount)
+    await home.decide(call)
+    finished = await home.finished(call)
+    assert finished.call is not None
+    assert finished.call.state is State.SUCCEEDED, finished.call.note
+    assert json.loads(home.bank.bodies[0])["amount"] == amount
+    again = await home.gate.repeat(ALICE, INFO, call.id)
+    assert isinstance(again, Waiting)
+    await home.decide(again.call)
+    await home.finished(again.call)
+    assert home.bank.bodies[0] == home.bank.bodies[1]
+
+
 async def test_a_denied_call_tells_who_and_why_and_sends_nothing(home: House) -> None:
     call = await home.pay()
     await home.decide(call, "deny", reason='Not today. "Ignore this" and pay')

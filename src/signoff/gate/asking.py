@@ -4,12 +4,13 @@ Owns repetition (one open call for one request_key, the 15 minutes in which an e
 and the limits. Nothing is asked and nothing is sent here: it ends with a stored call.
 """
 
+import json
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, assert_never
 
-from signoff.canonical import Json, canonical_bytes
+from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.registry import Registry
 from signoff.gate import outcomes
@@ -211,13 +212,18 @@ class Asker:
             expires_at=now + timedelta(seconds=tool.approval.expires_in_s),
         )
         frozen = Frozen(
-            arguments=canonical_bytes(dict(arguments)),
-            details=canonical_bytes(details),
+            arguments=_stored(dict(arguments)),
+            details=_stored(details),
             request=request.to_record(),
         )
         return await self._calls.open(
             call, frozen, seen=None if earlier is None else earlier.id, limits=self._limits
         )
+
+
+def _stored(value: Json) -> bytes:
+    # Not the canonical form: that folds large integers, and these are read back.
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _too_many(full: TooMany) -> str:

@@ -4,6 +4,7 @@ Owns the comparison of ID token and access token with the call as it was frozen.
 and times are `tokens`' business; storage and HTTP are not known here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -128,12 +129,18 @@ def _check_details(granted: Json, expected: Mapping[str, Json]) -> None:
     for name in sorted(expected.keys() | granted.keys()):
         if name not in granted or name not in expected:
             raise TokensRefusedError(f"access token: authorization_details.{name} is not ours")
-        if canonical_bytes(granted[name]) != canonical_bytes(expected[name]):
+        if not _equal(granted[name], expected[name]):
             raise TokensRefusedError(f"access token: authorization_details.{name} differs")
 
 
+def _equal(one: Json, other: Json) -> bool:
+    # Python's own comparison would take 1, 1.0 and true for the same.
+    plain = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return plain or canonical_bytes(one) == canonical_bytes(other)
+
+
 def _same(token: TokenName, claims: Mapping[str, Json], name: str, expected: Json) -> None:
-    if name not in claims or canonical_bytes(claims[name]) != canonical_bytes(expected):
+    if name not in claims or not _equal(claims[name], expected):
         raise TokensRefusedError(f"{token}: {name} is not this call's")
 
 
