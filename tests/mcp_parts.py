@@ -59,7 +59,8 @@ OUTPUT: dict[str, Any] = {
     "required": ["account"],
 }
 READ = replace(gate_parts.READ, output_schema=OUTPUT)
-TOOLS = (gate_parts.PAY, READ, gate_parts.BY_BOB)
+PAID: dict[str, Any] = {"type": "object", "required": ["paid"]}
+TOOLS = (replace(gate_parts.PAY, output_schema=PAID), READ, gate_parts.BY_BOB)
 
 
 class _Uvicorn(uvicorn.Server):

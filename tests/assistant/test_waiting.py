@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp_types import CallToolResult
 
 import gate_parts
 from mcp_parts import DEADLINE_S, ERAS, LEGACY, MODERN, TOKEN, Signoff, client, running, until
@@ -41,10 +42,12 @@ def call(request_id: int, *, era: str, tool: str = "pay", **arguments: Any) -> d
 
 
 @asynccontextmanager
-async def http(signoff: Signoff, *, era: str) -> AsyncGenerator[httpx2.AsyncClient, None]:
+async def http(
+    signoff: Signoff, *, era: str, token: str = TOKEN
+) -> AsyncGenerator[httpx2.AsyncClient, None]:
     """Connect a raw HTTP client, hands shaken where the era has a handshake."""
     headers = {
-        "authorization": f"Bearer {TOKEN}",
+        "authorization": f"Bearer {token}",
         "accept": "application/json, text/event-stream",
         "mcp-protocol-version": MODERN if era == MODERN else "2025-11-25",
     }
@@ -157,11 +160,18 @@ async def test_a_drain_hands_every_waiter_a_pending_result_at_once(
         client(signoff.url, era=era) as session,
         asyncio.TaskGroup() as group,
     ):
-        waiting = [
-            group.create_task(session.call_tool("pay", {**PAY, "amount": amount}))
-            for amount in (1, 2, 3)
-        ]
-        await until(lambda: signoff.edge.waiting() == 3)
+        heard: dict[int, str] = {}
+
+        async def make(amount: int) -> CallToolResult:
+            async def hear(progress: float, total: float | None, message: str | None) -> None:
+                del progress, total
+                heard[amount] = message or ""
+
+            arguments = {**PAY, "amount": amount}
+            return await session.call_tool("pay", arguments, progress_callback=hear)
+
+        waiting = [group.create_task(make(amount)) for amount in (1, 2, 3)]
+        await until(lambda: sum("Waiting for" in words for words in heard.values()) == 3)
         signoff.draining.set()
         async with asyncio.timeout(5):
             results = await asyncio.gather(*waiting)
@@ -211,15 +221,20 @@ async def test_duplicate_keys_never_reach_the_gate(tmp_path: Path, era: str) -> 
 
 @pytest.mark.seed("T04")
 async def test_a_session_of_somebody_else_is_not_found(tmp_path: Path) -> None:
-    async with running(tmp_path) as signoff, http(signoff, era=LEGACY) as raw:
-        listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
-        for changes in ({"sub": "bob"}, {"client_id": "other"}, {"sub": "claude-code"}, {}):
-            token = signoff.keyring.mint_access_token(signoff.claims(**changes))
-            stolen = {"authorization": f"Bearer {token}"}
-            answer = await raw.post("/mcp", json=listing, headers=stolen)
-            assert answer.status_code == 404
-            assert (await raw.delete("/mcp", headers=stolen)).status_code == 404
-        assert (await raw.post("/mcp", json=listing)).status_code == 200
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+    async with running(tmp_path) as signoff:
+        mine = signoff.keyring.mint_access_token(signoff.claims())
+        others = [
+            signoff.keyring.mint_access_token(signoff.claims(**changes))
+            for changes in ({"sub": "bob"}, {"client_id": "other"}, {"sub": "claude-code"})
+        ]
+        async with http(signoff, era=LEGACY, token=mine) as raw:
+            for stolen in (*others, TOKEN):
+                headers = {"authorization": f"Bearer {stolen}"}
+                answer = await raw.post("/mcp", json=listing, headers=headers)
+                assert answer.status_code == 404
+                assert (await raw.delete("/mcp", headers=headers)).status_code == 404
+            assert (await raw.post("/mcp", json=listing)).status_code == 200
 
 
 @pytest.mark.seed("T01")
