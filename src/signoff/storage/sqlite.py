@@ -34,6 +34,11 @@ from signoff.storage.clock import Clock, StoreClock, from_us, to_us, utc_now
 from signoff.storage.health import UnusableFileError, check_file
 from signoff.storage.migrate import SchemaVersionError, migrate
 
+__all__ = [
+    "ADD_AUDIT", "ADD_OUTBOX", "KEEP_CLOCK", "LAST_AUDIT", "LOAD_CLOCK", "Clock", "Database",
+    "Params", "Row", "StorageBusyError", "StorageError", "Tx", "from_us", "to_us", "utc_now",
+]  # fmt: skip
+
 T = TypeVar("T")
 
 Params = Mapping[str, object]
