@@ -8,9 +8,7 @@ from signoff.canonical import Json
 from signoff.catalog.model import (
     ApprovalRule,
     Approver,
-    Body,
     Catalogue,
-    Parameter,
     Policy,
     Retry,
     Risk,
@@ -19,6 +17,7 @@ from signoff.catalog.model import (
     Upstream,
     User,
 )
+from signoff.catalog.wire import Body, Parameter
 from signoff.gate.call import Call, State
 from signoff.identity import Caller, ClientInfo
 

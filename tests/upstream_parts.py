@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from signoff.canonical import Json
-from signoff.catalog.model import HeaderTemplate, Parameter, Place, Style, ToolSpec, Upstream
+from signoff.catalog.model import HeaderTemplate, ToolSpec, Upstream
+from signoff.catalog.wire import Parameter, Place, Style
 from signoff.identity import Caller
 from signoff.sealed import Sealer
 from signoff.upstream.headers import References, parsed

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from signoff.approvals.details import SCHEMA, check_details, details_digest
 from signoff.canonical import Json, sha256_hex
-from signoff.catalog.model import Body, Parameter, Retry
+from signoff.catalog.model import Retry
+from signoff.catalog.wire import Body, Parameter
 from signoff.identity import Caller
 from signoff.schema import Validator
 from signoff.upstream.request import (

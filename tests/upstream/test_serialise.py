@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.canonical import Json
-from signoff.catalog.model import Parameter, Place, Style
+from signoff.catalog.wire import Parameter, Place, Style
 from signoff.upstream.serialise import (
     UnserialisableError,
     check_segments,

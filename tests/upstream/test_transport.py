@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
-from signoff.catalog.model import Body, ToolSpec, Upstream
+from signoff.catalog.model import ToolSpec, Upstream
+from signoff.catalog.wire import Body
 from signoff.upstream.request import FrozenRequest
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Answered, Changed, NotSent, Sent, Transports, Unknown

@@ -12,10 +12,11 @@ from typing import Final
 from signoff.canonical import Json
 from signoff.catalog.config import People
 from signoff.catalog.fields import Fields, Word, plain, suggest
-from signoff.catalog.model import Body, Parameter, Place, Risk, ToolSpec, Upstream
+from signoff.catalog.model import Risk, ToolSpec, Upstream
 from signoff.catalog.openapi.names import ARGUMENT
 from signoff.catalog.openapi.parameters import PLACEHOLDER
 from signoff.catalog.treatment import Treatment, apply, read_treatment
+from signoff.catalog.wire import Body, Parameter, Place
 from signoff.catalog.yaml_source import Node, Spot
 from signoff.schema import SchemaError, Validator
 

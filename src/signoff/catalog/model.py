@@ -11,16 +11,21 @@ from enum import StrEnum
 from typing import Literal
 
 from signoff.canonical import Json
+from signoff.catalog.wire import (
+    Body,
+    Pagination,
+    Parameter,
+    Security,
+    SecurityScheme,
+    Server,
+    StreamKind,
+)
 
-Place = Literal["path", "query", "header", "cookie"]
-Style = Literal[
-    "simple", "label", "matrix", "form", "spaceDelimited", "pipeDelimited", "deepObject"
-]
 Effect = Literal["allow", "ask", "deny"]
 Strength = Literal["session", "passkey"]
 RetryKind = Literal["never", "idempotency_key", "natural", "reconcile"]
 ReferenceKind = Literal["env", "file", "caller", "approval"]
-BodyKind = Literal["none", "members", "whole"]
+CredentialKind = Literal["value", "basic", "client_credentials", "hook"]
 
 
 class Risk(StrEnum):
@@ -29,44 +34,6 @@ class Risk(StrEnum):
     LOW = "low"
     HIGH = "high"
     CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """Where one argument goes on the wire.
-
-    `argument` is the tool's name for it, `name` the wire's. `content_type` set means the value is
-    serialised by that media type (OpenAPI `content` parameters) and `style` does not apply.
-    """
-
-    argument: str
-    name: str
-    place: Place
-    style: Style
-    explode: bool
-    required: bool = False
-    allow_reserved: bool = False
-    content_type: str | None = None
-    secret: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """How the request body is made.
-
-    `members`: the body is an object; `members` maps tool argument to body key.
-    `whole`: one argument (`argument`) is the body. `none`: there is no body.
-    `open_members` sends arguments that belong to no parameter as further body keys.
-    """
-
-    kind: BodyKind = "none"
-    content_type: str = "application/json"
-    required: bool = False
-    argument: str = "body"
-    members: Mapping[str, str] = field(default_factory=dict[str, str])
-    open_members: bool = False
-    secrets: frozenset[tuple[str, ...]] = frozenset()
-    """Paths of body keys whose values are masked (`writeOnly`, `format: password`, `secret`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +65,34 @@ class HeaderTemplate:
         return "".join(part.text if isinstance(part, Text) else str(part) for part in self.parts)
 
 
+Template = tuple[Text | Reference, ...]
+"""An operator's text with references in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What the catalogue gives for one security scheme of a spec; `scheme` says where it goes.
+
+    `value`: `value` is the key or token. `basic`: `username` and `password`.
+    `client_credentials`: a token from `token_url` (RFC 6749 §4.4) for `client_id` and
+    `client_secret`, with `scopes` and `audience`, cached until shortly before it expires.
+    `hook`: `module:function`, called with the call's context for the value, async or not.
+    It is bound to the origin of the upstream's `base_url` (and a `Server` with `credentials`).
+    """
+
+    scheme: SecurityScheme
+    kind: CredentialKind
+    value: Template = ()
+    username: Template = ()
+    password: Template = ()
+    client_id: Template = ()
+    client_secret: Template = ()
+    token_url: str | None = None
+    scopes: tuple[str, ...] = ()
+    audience: str | None = None
+    hook: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An HTTP API. `base_url` is `http(s)://…`, or `app:module:attribute` for a Python ASGI app."""
@@ -108,6 +103,10 @@ class Upstream:
     headers: tuple[HeaderTemplate, ...] = ()
     timeout_s: float = 10.0
     max_response_bytes: int = 1_048_576
+    credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
+    """By scheme name; which of them a call sends is `ToolSpec.security.credentials`."""
+    allow_private: tuple[str, ...] = ()
+    """Origins, networks or addresses beside `base_url`'s that may be private or loopback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +157,7 @@ class ToolSpec:
     input_schema: Mapping[str, Json]
     output_schema: Mapping[str, Json] | None = None
     parameters: tuple[Parameter, ...] = ()
-    body: Body = Body()
+    body: Body = field(default_factory=Body)
     tags: tuple[str, ...] = ()
     operation_id: str | None = None
     risk: Risk = Risk.HIGH
@@ -172,6 +171,17 @@ class ToolSpec:
     idempotent: bool = False
     secret_arguments: frozenset[str] = frozenset()
     source: str = ""
+    server: Server | None = None
+    """None is the upstream's `base_url`."""
+    security: Security = field(default_factory=Security)
+    accept: tuple[str, ...] = ()
+    """Media types of the 2xx answers, best first; none declared means anything."""
+    stream: StreamKind | None = None
+    """The 2xx answer is a sequence of events."""
+    pagination: Pagination | None = None
+    scopes: tuple[str, ...] = ()
+    """OAuth scopes that a spec's `x-mcp` names; reserved."""
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

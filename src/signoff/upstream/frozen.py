@@ -7,7 +7,8 @@ Owns their order, that no name stands twice, and what an argument may set. `Host
 from dataclasses import dataclass
 from typing import Final
 
-from signoff.catalog.model import Parameter, Text, Upstream
+from signoff.catalog.model import Text, Upstream
+from signoff.catalog.wire import Parameter
 from signoff.identity import Caller
 from signoff.upstream.headers import (
     CredentialError,

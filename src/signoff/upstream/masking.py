@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from signoff.canonical import Json, canonical_bytes
-from signoff.catalog.model import Body, ToolSpec
+from signoff.catalog.model import ToolSpec
+from signoff.catalog.wire import Body
 from signoff.sealed import Sealer
 
 Path: TypeAlias = tuple[str, ...]

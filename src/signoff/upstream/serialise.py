@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote, unquote
 
 from signoff.canonical import Json
-from signoff.catalog.model import Parameter
+from signoff.catalog.wire import Parameter
 
 Pairs: TypeAlias = list[tuple[str, str]]
 

@@ -10,7 +10,8 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from signoff.canonical import Json
-from signoff.catalog.model import Parameter, ToolSpec, Upstream
+from signoff.catalog.model import ToolSpec, Upstream
+from signoff.catalog.wire import Parameter
 from signoff.upstream import masking
 from signoff.upstream.serialise import (
     Pairs,
@@ -115,6 +116,8 @@ class Parts:
                 text = header_text(parameter, value)
                 if text is not None:
                     self.headers.append((parameter, text))
+            case "querystring":
+                raise UnserialisableError("cannot be sent yet")
 
     def _refuse_undeclared(self, parameter: Parameter, value: Mapping[str, Json]) -> None:
         """Refuse keys that would become wire names which the schema does not list."""

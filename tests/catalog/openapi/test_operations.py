@@ -3,7 +3,8 @@
 import pytest
 
 from signoff.canonical import Json
-from signoff.catalog.model import Body, Parameter, Risk
+from signoff.catalog.model import Risk
+from signoff.catalog.wire import Body, Parameter
 from small_specs import OK, compiled, fault, json_body, only_tool, properties_of
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from signoff.canonical import Json
-from signoff.catalog.model import Body, Parameter, Place
 from signoff.catalog.openapi import bodies
 from signoff.catalog.openapi.documents import MappingError
 from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
@@ -17,6 +16,7 @@ from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
 from signoff.catalog.openapi.secrets import is_secret, secret_paths
 from signoff.catalog.openapi.texts import plain_text
+from signoff.catalog.wire import Body, Parameter, Place
 from signoff.schema import SchemaError, Validator
 
 _DESCRIPTION = 300

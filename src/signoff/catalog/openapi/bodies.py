@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from signoff.canonical import Json
-from signoff.catalog.model import BodyKind
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of, list_of
 from signoff.catalog.openapi.parameters import Candidate
+from signoff.catalog.wire import BodyKind
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _BYTES: Final = "application/octet-stream"

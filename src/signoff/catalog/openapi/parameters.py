@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from signoff.canonical import Json
-from signoff.catalog.model import Style
 from signoff.catalog.openapi.documents import (
     Document,
     MappingError,
@@ -18,6 +17,7 @@ from signoff.catalog.openapi.documents import (
     dict_of,
     list_of,
 )
+from signoff.catalog.wire import Style
 
 PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _PLACES: Final = ("path", "query", "header", "cookie")
