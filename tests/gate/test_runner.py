@@ -12,7 +12,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gate_house import Bank, House, house
-from gate_parts import ALICE, KEYED, PAY, catalogue
+from gate_parts import ALICE, BOB, KEYED, PAY, catalogue
+from signoff.approvals.request import Status
 from signoff.catalog.model import Catalogue, HeaderTemplate, Policy, PolicyRule, Reference, Text
 from signoff.gate.call import Call, Event, State
 from signoff.gate.failpoints import Failpoint, Reach
@@ -450,3 +451,22 @@ async def test_a_request_the_server_refuses_fails_and_may_be_made_again(
         assert ended.note is not None
         assert "acr_values" in ended.note
         assert (await home.pay()).id != call.id
+
+
+async def test_switching_a_client_off_ends_what_it_has_not_sent_and_takes_its_cards_back(
+    home: House,
+) -> None:
+    waiting, other = await home.pay(), await home.pay(BOB)
+    for call in (waiting, other):
+        await home.until(call, lambda current: current.state is State.WAITING)
+    card = await home.card(waiting)
+    assert await home.gate.end_calls_of("local:1") == 1
+    ended = await home.ended(waiting)
+    assert (ended.state, ended.note) == (State.REFUSED, "local:1 is switched off")
+    with home.approvals.changes.watch("approval", card.id) as watch:
+        while (await home.card(waiting)).status is Status.PENDING:
+            assert await watch.changed(10)
+    assert await home.gate.end_calls_of("local:1") == 0
+    current = await home.calls.load(other.id)
+    assert current is not None
+    assert current.is_open

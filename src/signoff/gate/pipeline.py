@@ -182,6 +182,17 @@ class Gate:
         verb = "has" if len(call.approvers) == 1 else "have"
         return f"nobody can be asked: {names} {verb} no device signed in, {which}"
 
+    async def end_calls_of(self, user_or_client_id: str) -> int:
+        """End what a user or client, switched off just now, has not sent yet; return how much."""
+        ended = 0
+        for call in await self._calls.unsent_of(user_or_client_id):
+            note = f"{user_or_client_id} is switched off"
+            swap = await self._calls.move(call, Event.REFUSE, Facts(note=note))
+            if isinstance(swap, Moved):
+                self._runner.tell_now(swap.call)
+                ended += 1
+        return ended
+
     async def reconcile(self, call_id: str, *, done: bool, by: str) -> bool:
         """Note what an eligible approver found out about a call of unknown outcome."""
         call = await self._calls.load(call_id)

@@ -158,6 +158,10 @@ class Calls(Protocol):
         """Return which of `ids` are switched off."""
         ...
 
+    async def unsent_of(self, user_or_client_id: str) -> Sequence[Call]:
+        """Return the calls of this user or client that wait or are authorized."""
+        ...
+
     async def unfinished(self) -> Sequence[str]:
         """Return the ids of calls that are open, oldest first."""
         ...

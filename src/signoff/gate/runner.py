@@ -36,6 +36,8 @@ _TOLD_BY_US: Final = frozenset({
     State.LAPSED,
     State.OUTCOME_UNKNOWN,
 })
+# The card must go where nobody has decided yet; what the server ended by itself it knows.
+_TAKEN_BACK: Final = frozenset({State.WITHDRAWN, State.REFUSED})
 _logger = logging.getLogger(__name__)
 
 
@@ -337,14 +339,13 @@ class Runner:
             return
         auth_req_id, at = sealed.decode(), call.finished_at or self._calls.now()
         for attempt in range(1, _TELLS + 1):
-            if call.state is State.WITHDRAWN:
+            heard: ciba.Heard | ciba.Refused | ciba.Unavailable = ciba.Heard()
+            if call.decided_at is None and call.state in _TAKEN_BACK:
                 heard = await self._client.withdraw(auth_req_id)
-            elif call.state in _TOLD_BY_US:
+            if not isinstance(heard, ciba.Unavailable) and call.state in _TOLD_BY_US:
                 heard = await self._client.report(
                     auth_req_id, state=call.state.value, at=at, note=call.note
                 )
-            else:
-                heard = ciba.Heard()  # the server itself decided so
             if not isinstance(heard, ciba.Unavailable):
                 await self._calls.mark_told(call)
                 return

@@ -73,3 +73,9 @@ UPDATE calls SET arguments = NULL, details = NULL, request = NULL, result = NULL
 WHERE request IS NOT NULL AND finished_at < :before
 """
 FIND_DISABLED_OF = "SELECT id FROM disabled WHERE id IN (SELECT value FROM json_each(:ids))"
+UNSENT_OF = """
+SELECT * FROM call_records WHERE id IN (
+  SELECT id FROM calls WHERE state IN ('waiting', 'authorized')
+    AND (client_id = :id OR sub = :id OR decided_by = :id)
+)
+"""

@@ -198,6 +198,11 @@ class SqliteCalls:
         )
         return frozenset(row["id"] for row in rows)
 
+    async def unsent_of(self, user_or_client_id: str) -> Sequence[Call]:
+        parameters = {"id": user_or_client_id}
+        rows = await _available(self._database.fetch_all(sql.UNSENT_OF, parameters))
+        return [self._call(row) for row in rows]
+
     async def unfinished(self) -> Sequence[str]:
         return [row["id"] for row in await _available(self._database.fetch_all(sql.UNFINISHED))]
 
