@@ -56,7 +56,7 @@ from signoff.origin import LOOPBACK, OriginGuard
 from signoff.settings import Settings
 from signoff.storage.audit_log import HeadFile
 from signoff.storage.outbox import Outbox
-from signoff.storage.sqlite import StorageError
+from signoff.storage.sqlite import Database, StorageError
 from signoff.upstream.headers import References
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Transports
@@ -170,8 +170,7 @@ async def _start(
     if unset := references.check(catalogue.upstreams.values()):
         raise CannotRunError("\n".join(unset))
     # What an `app:` upstream finds in its environment, as the README says.
-    os.environ.setdefault("SIGNOFF_ISSUER", issuer)
-    os.environ.setdefault("SIGNOFF_DATA_DIR", str(data_dir))
+    os.environ.update(SIGNOFF_ISSUER=issuer, SIGNOFF_DATA_DIR=str(data_dir))
     try:
         transports = await stack.enter_async_context(
             Transports(catalogue.upstreams.values(), data_dir=data_dir, references=references)
@@ -230,7 +229,7 @@ async def _start(
         now=database.now,
     )
     operations = Operations(domain)
-    routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database.now)]
+    routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database)]
     port = options.port
     app = OriginGuard(
         Starlette(routes=routes), public_url=issuer, port=port, hosts=config.allowed_hosts
@@ -286,12 +285,13 @@ async def _background(
         await asyncio.gather(*running_tasks, return_exceptions=True)
 
 
-def _health(now: Callable[[], object]) -> list[BaseRoute]:
+def _health(database: Database) -> list[BaseRoute]:
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def ready(_: Request) -> Response:
-        now()
+        if database.failure is not None:
+            return PlainTextResponse("the store takes no more writes; see the log", 503)
         return PlainTextResponse("ready")
 
     return [Route("/healthz", alive, methods=["GET"]), Route("/readyz", ready, methods=["GET"])]
