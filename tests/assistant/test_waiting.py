@@ -333,6 +333,21 @@ async def test_a_host_on_a_stream_gets_status_and_result(tmp_path: Path, era: st
 
 
 @in_both_eras
+async def test_a_drain_returns_after_the_pending_results_have_left(
+    tmp_path: Path, era: str
+) -> None:
+    async with running(tmp_path) as signoff:
+        async with stream(signoff, tmp_path / "s", era=era) as pipe:
+            pipe.say(call(1, era=era))
+            await pipe.hear("method")
+            async with asyncio.timeout(5):
+                await signoff.edge.drain()
+            assert signoff.edge.waiting() == 0
+            pending = (await pipe.hear("result"))["result"]["structuredContent"]
+        assert pending["status"] == "pending"
+
+
+@in_both_eras
 async def test_a_cancel_on_a_stream_only_detaches(tmp_path: Path, era: str) -> None:
     async with (
         running(tmp_path, beat_s=0.1) as signoff,

@@ -33,6 +33,8 @@ _LOOK_EVERY: Final = 6
 _LOOK_EVERY_UNREACHABLE: Final = 2
 """Beats between two reads of the store when nothing was announced. A sign-in is not announced."""
 _MANY: Final = 3
+_DRAIN_S: Final = 3.0
+_LEAVING_S: Final = 0.05
 
 Report: TypeAlias = Callable[[int, str], Awaitable[None]]
 
@@ -58,6 +60,8 @@ class Attachments:
         self._beat_s = beat_s
         self._pauses: set[asyncio.Timeout] = set()
         self._waiting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def waiting(self) -> int:
         """Return how many requests wait beside a call."""
@@ -66,6 +70,14 @@ class Attachments:
     def budget_s(self, client_name: str) -> float:
         """Return how long a request of this client may wait."""
         return self._budgets_s.get(client_name, WAIT_BUDGET_S)
+
+    async def drain(self) -> None:
+        """Hand every waiter a pending result, and return once they have left, or in a while."""
+        self._draining.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                await self._idle.wait()
+        await asyncio.sleep(_LEAVING_S)  # the last results are with the transports by now
 
     async def hand_back_on_drain(self) -> None:
         """Wait for the drain, then end every pause, so that each waiter hands back at once."""
@@ -79,10 +91,13 @@ class Attachments:
     ) -> Answer | None:
         """Stay until the call has ended or the budget is spent; then `Waiting` is the answer."""
         self._waiting += 1
+        self._idle.clear()
         try:
             return await self._wait(caller, waiting, report=report, budget_s=budget_s)
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._idle.set()
 
     async def _wait(
         self, caller: Caller, waiting: Waiting, *, report: Report, budget_s: float

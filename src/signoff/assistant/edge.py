@@ -5,7 +5,7 @@ Owns the routes, the session manager and the pumps of a stream. Knows no tool an
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,13 +45,15 @@ class Edge:
 
     `routes` go into the one application. `lifespan()` is entered once around serving, inside the
     gate's own lifespan, and left by the same task. `serve_stream` serves one desk connection until
-    either side closes. `waiting()` counts the requests that wait beside a call.
+    either side closes. `waiting()` counts the requests that wait beside a call; `drain()` sends
+    them away with a pending result, and is awaited before anything of the server stops.
     """
 
     routes: tuple[Route, ...]
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
     serve_stream: "StreamServer"
     waiting: Callable[[], int]
+    drain: Callable[[], Awaitable[None]]
 
 
 def mcp_edge(
@@ -112,6 +114,7 @@ def mcp_edge(
         lifespan=lifespan,
         serve_stream=StreamServer(server),
         waiting=waits.waiting,
+        drain=waits.drain,
     )
 
 
