@@ -41,11 +41,12 @@ async def browser() -> AsyncGenerator[Browser, None]:
 
 @pytest.fixture
 async def alice(here: Street, browser: Browser) -> AsyncGenerator[Page, None]:
-    """A browser in which Alice has signed in."""
+    """A browser in which Alice has signed in, on an empty page."""
     context = await browser.new_context(**PHONE)
     page = await context.new_page()
     await page.goto(await here.link())
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url(f"{here.url}/approvals**")
+    await page.goto("about:blank")
     yield page
     await context.close()

@@ -67,8 +67,9 @@ async def test_signing_in_goes_straight_to_the_one_open_card(
 
 
 async def test_the_device_key_is_kept_by_the_browser_and_not_extractable(
-    alice: Page,
+    here: Street, alice: Page
 ) -> None:
+    await alice.goto(f"{here.url}/approvals")
     assert await alice.evaluate(KEY_IS_KEPT_IN) == ["kept"]
 
 
@@ -133,6 +134,7 @@ async def test_what_was_not_on_the_screen_cannot_be_approved(here: Street, alice
 
 async def test_a_browser_that_lost_its_key_is_told_what_to_do(here: Street, alice: Page) -> None:
     approval = await here.open()
+    await alice.goto(f"{here.url}/approvals/apr_none")
     await alice.evaluate("indexedDB.deleteDatabase('signoff')")
     await visit(alice, here, approval)
     await expect(alice.locator("#keyless")).to_contain_text("no longer has the key")

@@ -49,8 +49,7 @@ async def worst(here: Street) -> list[Approval]:
 
 async def check(page: Page, url: str, width: int) -> None:
     await page.goto(url)
-    for fold in await page.locator("details:not([open]) > summary").all():
-        await fold.click()
+    await page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     axe: Any = Axe()  # untyped
     found: list[dict[str, Any]] = (await axe.run(page)).response["violations"]
     assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == [], url
@@ -112,7 +111,8 @@ async def test_the_keyboard_meets_the_facts_then_deny_then_approve(
     await alice.goto(f"{here.url}/approvals/{approval.id}")
     await expect(alice.locator("#approve[aria-disabled=false]")).to_be_visible()
     met: list[str] = []
-    for _ in range(7):
+    while "Approve once" not in met:
+        assert len(met) < 12, met
         await alice.keyboard.press("Tab")
         met.append(await alice.evaluate("document.activeElement.textContent.trim()"))
     assert met[-4:] == ["Exactly what will be sent", "Deny with a reason", "Deny", "Approve once"]

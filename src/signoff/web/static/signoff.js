@@ -188,7 +188,8 @@
     };
     const quiet = () => { source?.close(); source = undefined; };
     document.addEventListener("visibilitychange", () => (document.hidden ? quiet() : listen()));
-    addEventListener("pagehide", quiet);
+    // Once the reader goes elsewhere, a late event must not pull the page back by a reload.
+    addEventListener("beforeunload", quiet);
     listen();
   }
   const heading = $(".ended h1");
