@@ -38,7 +38,7 @@ from signoff.assistant.auth import (
     only_active,
     stdio_caller,
 )
-from signoff.assistant.edge import mcp_edge
+from signoff.assistant.edge import StreamServer, mcp_edge
 from signoff.catalog.model import Catalogue, ToolSpec
 from signoff.catalog.registry import Registry
 from signoff.desk.admin import AdminServer
@@ -85,7 +85,8 @@ class Server:
     url: str
     token: str
     operations: Operations
-    draining: asyncio.Event
+    drain: Callable[[], Awaitable[None]]
+    """Hand every waiting assistant a pending result, and return once they have it."""
 
 
 def at_port(catalogue: Catalogue, port: int) -> Catalogue:
@@ -126,7 +127,7 @@ async def running(
 
         await stack.enter_async_context(owner_socket(data_dir, catalogue.digest, served))
         # The last to be entered: waiting requests are handed back before anything else stops.
-        stack.callback(parts.server.draining.set)
+        stack.push_async_callback(parts.server.drain)
         yield parts.server
 
 
@@ -134,7 +135,7 @@ async def running(
 class _Parts:
     app: OriginGuard
     admin: AdminServer
-    serve_stream: Any
+    serve_stream: StreamServer
     server: Server
     tasks: tuple[tuple[str, Coroutine[Any, Any, Any]], ...]
 
@@ -202,7 +203,6 @@ async def _start(
     async def switched_off(ids: Iterable[str]) -> bool:
         return not (await people.disabled()).isdisjoint(ids)
 
-    draining = asyncio.Event()
     edge = mcp_edge(
         gate,
         registry,
@@ -214,7 +214,7 @@ async def _start(
             ),
             switched_off,
         ),
-        draining=draining,
+        draining=asyncio.Event(),
         changes=database.changes,
         now=database.now,
         asks=lambda tool: _asks(catalogue, tool),
@@ -246,7 +246,7 @@ async def _start(
         app=app,
         admin=AdminServer(data_dir, operations.handlers()),
         serve_stream=edge.serve_stream,
-        server=Server(url=issuer, token=token, operations=operations, draining=draining),
+        server=Server(url=issuer, token=token, operations=operations, drain=edge.drain),
         tasks=tasks,
     )
 

@@ -65,6 +65,7 @@ async def serve_stdio(options: Options, settings: Settings, environment: Mapping
     """
     catalogue = _catalogue(options)
     data_dir = prepared(options.data_dir)
+    serving: list[Server] = []
 
     @asynccontextmanager
     async def own(lock: OwnerLock) -> AsyncGenerator[None, None]:
@@ -77,7 +78,8 @@ async def serve_stdio(options: Options, settings: Settings, environment: Mapping
             environment=environment,
             data_dir=data_dir,
             listener=listener,
-        ):
+        ) as server:
+            serving.append(server)
             yield
 
     with _stop_signal() as stop:
@@ -88,6 +90,8 @@ async def serve_stdio(options: Options, settings: Settings, environment: Mapping
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             if not work.done():
+                for server in serving:
+                    await server.drain()  # before the host's own conversation is closed
                 work.cancel()
             try:
                 await work
