@@ -22,6 +22,7 @@ from signoff.sealed import Sealer
 from signoff.storage.calls import SqliteCalls
 from signoff.storage.people import SqlitePeople
 from signoff.storage.sqlite import Database, Tx
+from signoff.upstream.request import FrozenRequest
 
 
 class Clock(Protocol):
@@ -143,6 +144,58 @@ async def test_one_changed_byte_between_yes_and_send_is_refused(
         ended = await home.ended(call)
         assert (ended.state, ended.note) == (State.REFUSED, "the stored call was changed")
         assert home.bank.heads == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("UPDATE calls SET digest = :value", "sha-256:" + "0" * 64),
+        ("UPDATE calls SET tool = :value", "pay_keyed"),
+        ("UPDATE calls SET approvers = :value", '["alice","bob"]'),
+        ("UPDATE calls SET acr = :value", "passkey"),
+        ("UPDATE calls SET caller = replace(caller, 'alice', :value)", "bob"),
+    ],
+)
+async def test_a_record_changed_between_yes_and_send_is_refused(
+    build: Build, database: Database, sql: str, value: str
+) -> None:
+    call = await authorized(build)
+
+    async def tamper(_: SqliteCalls) -> None:
+        await stored(database, sql, value=value)
+
+    async with build(before_start=tamper) as home:
+        ended = await home.ended(call)
+        assert ended.note == "the digest does not match what was approved"
+        assert ended.state is State.REFUSED
+        assert home.bank.heads == []
+
+
+async def test_another_request_sealed_with_our_own_key_is_refused(
+    build: Build, database: Database, sealer: Sealer
+) -> None:
+    call = await authorized(build)
+
+    async def tamper(calls: SqliteCalls) -> None:
+        frozen = await calls.load_frozen(call.id)
+        assert frozen is not None
+        request = FrozenRequest.from_record(frozen.request)
+        more = replace(request, body=b'{"amount":9999,"to_account":"savings"}')
+        sealed = sealer.seal(more.to_record(), table="calls", row=call.id, column="request")
+        await stored(database, TAMPERED["request"], value=sealed)
+
+    async with build(before_start=tamper) as home:
+        ended = await home.ended(call)
+        assert ended.note == "the digest does not match what was approved"
+        assert home.bank.heads == []
+
+
+async def test_a_gated_send_has_a_connection_of_its_own(home: House) -> None:
+    for amount in (1, 2):
+        call = await home.pay(amount=amount)
+        await home.decide(call)
+        await home.ended(call)
+    assert all("\r\nConnection: close\r\n" in head for head in home.bank.heads)
 
 
 async def authorized(build: Build, tool: str = "pay", **parts: object) -> Call:
