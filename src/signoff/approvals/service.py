@@ -95,7 +95,8 @@ class Approvals:
             scope=request.scope,
             binding_message=request.binding_message,
             authorization_details=request.authorization_details,
-            digest=_digest(request, nonce=nonce),
+            # The edge checked a call's digest; `holds` computes it again before anybody decides.
+            digest=_digest(request, nonce=nonce) if call is None else str(call["digest"]),
             nonce=nonce,
             acr=request.acr,
             resources=request.resources,
