@@ -15,15 +15,21 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx2
 import yaml
 from playwright.async_api import BrowserContext, Page
 
+from scripted_person import ScriptedPerson
+from signoff.canonical import Json
+from signoff.client.session import CallOutcome, call_tool
+from signoff.desk.admin import AdminClient
+
 ROOT: Final = Path(__file__).parents[1]
 SIGNOFF: Final = (sys.executable, "-m", "signoff")
 _START_S: Final = 30.0
+_CARD: Final = re.compile(r"/approvals/(apr_[\w-]+)")
 
 
 def free_port() -> int:
@@ -49,8 +55,12 @@ class Bank:
     ledger: Path
     process: asyncio.subprocess.Process
 
+    def count(self, amount: float) -> int:
+        """Return how many transfers of this amount were booked."""
+        return sum(cents == round(amount * 100) for _, _, cents in self.transfers())
+
     def transfers(self) -> list[tuple[Any, ...]]:
-        """Return what the ledger booked."""
+        """Return what the ledger booked, in cents."""
         with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as connection:
             return connection.execute(
                 "SELECT from_account, to_account, amount FROM transfers ORDER BY seq"
@@ -126,11 +136,56 @@ class Server:
         return process.returncode, out.decode(), err.decode()
 
     async def login_link(self, user: str = "alice") -> str:
-        """Return a fresh sign-in link."""
-        out = await self.command("login", user, "--config", str(self.config))
-        found = re.search(r"http://\S+/login/\S+", out)
-        assert found, out
-        return found[0]
+        """Return a fresh sign-in link, asked for as `signoff login` does."""
+        members = await AdminClient(self.data_dir).call("login", {"user": user})
+        return str(cast("Mapping[str, str]", members)["url"])
+
+    async def operate(self, operation: str, **parameters: Json) -> Any:
+        """Ask what a command asks the running server."""
+        return await AdminClient(self.data_dir).call(operation, parameters)
+
+    async def ask(
+        self,
+        arguments: Mapping[str, Json],
+        *,
+        tool: str = "transfer_funds",
+        client_name: str = "signoff",
+    ) -> "Asked":
+        """Begin a call as an assistant; return once a person is being asked."""
+        statuses: list[str] = []
+        work = asyncio.create_task(
+            call_tool(
+                f"{self.url}/mcp", self.token, tool, arguments, statuses.append,
+                token_from="test", client_name=client_name,
+            )
+        )  # fmt: skip
+
+        async def shown() -> str | None:
+            if work.done():
+                raise AssertionError(work.result())
+            found = _CARD.findall("\n".join(statuses))
+            return found[-1] if found else None
+
+        return Asked(work=work, card=await until(shown), statuses=statuses)
+
+    async def call(
+        self, arguments: Mapping[str, Json], *, tool: str = "transfer_funds", **options: Any
+    ) -> CallOutcome:
+        """Make a call as an assistant and follow it to its end."""
+        return await call_tool(
+            f"{self.url}/mcp", self.token, tool, arguments, list[str]().append,
+            token_from="test", **options,
+        )  # fmt: skip
+
+
+@dataclass
+class Asked:
+    """A call that waits for a person."""
+
+    work: asyncio.Task[CallOutcome]
+    card: str
+    """The id of its approval."""
+    statuses: list[str]
 
 
 class Person:
@@ -148,8 +203,13 @@ class Person:
         await self.page.wait_for_url(re.compile("/approvals"))
         return self
 
+    async def open(self, approval_id: str) -> Page:
+        """Open one card."""
+        await self.page.goto(f"{self.server.url}/approvals/{approval_id}")
+        return self.page
+
     async def open_first(self) -> Page:
-        """Open the first waiting card."""
+        """Open the first waiting card from the list."""
         await self.page.goto(f"{self.server.url}/approvals")
         await self.page.locator("a[href*='/approvals/apr_']").first.click()
         await self.page.wait_for_url("**/approvals/apr_*")
@@ -183,6 +243,23 @@ def catalogue(bank_url: str | None, **over: Any) -> dict[str, Any]:
     return {**document, **over}
 
 
+def transfer(amount: float, **over: Json) -> dict[str, Json]:
+    """Return the arguments of one transfer; its amount tells it from the others of a test file."""
+    return {
+        "amount": amount, "currency": "EUR", "from_account": "checking", "to_account": "savings",
+        **over,
+    }  # fmt: skip
+
+
+@dataclass
+class House:
+    """One server with its bank, and Alice signed in without a browser."""
+
+    server: Server
+    bank: Bank
+    alice: ScriptedPerson
+
+
 Launch = Callable[..., Awaitable[Server]]
 StartBank = Callable[[str], Awaitable[Bank]]
 SignIn = Callable[..., Awaitable[Person]]
@@ -193,8 +270,7 @@ async def bank_process(folder: Path, issuer: str) -> AsyncGenerator[Bank, None]:
     port, ledger = free_port(), folder / "bank.db"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "signoff.demo.bank", "--port", str(port),
-        "--data-dir", str(folder), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "SIGNOFF_ISSUER": issuer, "BANK_LEDGER": str(ledger)},
+        "--data-dir", str(folder), "--issuer", issuer, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"

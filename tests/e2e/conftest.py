@@ -1,20 +1,89 @@
-"""Fixtures of the end-to-end tests: processes that end with the test, and a real browser."""
+"""Fixtures of the end-to-end tests: processes that end with the test, and a real browser.
+
+All of these tests share one event loop, so that a browser and a server may serve many of them.
+"""
 
 import signal
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
 from playwright.async_api import Browser, async_playwright
 
 import browser as chromium
-from harness import Bank, Launch, Person, Server, SignIn, StartBank, bank_process, free_port
+from harness import (
+    Bank,
+    House,
+    Launch,
+    Person,
+    Server,
+    SignIn,
+    StartBank,
+    bank_process,
+    catalogue,
+    free_port,
+)
+from scripted_person import ScriptedPerson
+
+HERE = Path(__file__).parent
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what stands in this folder in the session's loop."""
+    for item in items:
+        if HERE in item.path.parents and isinstance(item, pytest.Function):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@asynccontextmanager
+async def launching(folder: Path) -> AsyncGenerator[Launch, None]:
+    """Start servers below `folder`; they end with the block, by force."""
+    servers: list[Server] = []
+
+    async def start(
+        document: Mapping[str, Any],
+        *,
+        port: int | None = None,
+        name: str = "one",
+        up: bool = True,
+        **env: str,
+    ) -> Server:
+        home = folder / name
+        home.mkdir()
+        config = home / "capabilities.yaml"
+        config.write_text(yaml.safe_dump(dict(document), sort_keys=False))
+        server = Server(
+            port=port or free_port(), data_dir=home / "data", config=config, environment=env,
+            log=home / "log",
+        )  # fmt: skip
+        servers.append(server)
+        return await server.start() if up else server
+
+    try:
+        yield start
+    finally:
+        for server in servers:
+            if server.process is not None:
+                await server.end(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def open_house(folder: Path, **over: Any) -> AsyncGenerator[House, None]:
+    """Start a bank, and a server that knows it; sign Alice in."""
+    port = free_port()
+    issuer = f"http://localhost:{port}"
+    async with bank_process(folder, issuer) as books, launching(folder) as launch:
+        server = await launch(catalogue(books.url, **over), port=port)
+        alice = await ScriptedPerson(server.url).sign_in(await server.login_link())
+        yield House(server=server, bank=books, alice=alice)
+        await alice.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def bank(tmp_path: Path) -> AsyncGenerator[StartBank, None]:
     """Start the bank as its own process; it trusts the issuer it is given."""
     async with AsyncExitStack() as stack:
@@ -25,31 +94,26 @@ async def bank(tmp_path: Path) -> AsyncGenerator[StartBank, None]:
         yield start
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def launch(tmp_path: Path) -> AsyncGenerator[Launch, None]:
     """Start `signoff serve` with a catalogue; ended with the test."""
-    servers: list[Server] = []
-
-    async def start(
-        document: Mapping[str, Any], *, port: int | None = None, name: str = "one", **env: str
-    ) -> Server:
-        folder = tmp_path / name
-        folder.mkdir()
-        config = folder / "capabilities.yaml"
-        config.write_text(yaml.safe_dump(dict(document), sort_keys=False))
-        server = Server(
-            port=port or free_port(), data_dir=folder / "data", config=config, environment=env,
-            log=folder / "log",
-        )  # fmt: skip
-        servers.append(server)
-        return await server.start()
-
-    yield start
-    for server in servers:
-        await server.end(signal.SIGKILL)
+    async with launching(tmp_path) as start:
+        yield start
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House, None]:
+    """One server and bank for the tests of a file, which tell their transfers by amount.
+
+    The client that calls itself `impatient` is handed back after a second.
+    """
+    folder = tmp_path_factory.mktemp("house")
+    shipped = catalogue(None)["server"]
+    async with open_house(folder, server={**shipped, "wait_budgets": {"impatient": "1s"}}) as here:
+        yield here
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chrome() -> AsyncGenerator[Browser, None]:
     """A real Chromium."""
     path = chromium.find()
@@ -63,12 +127,14 @@ async def chrome() -> AsyncGenerator[Browser, None]:
         await running.close()
 
 
-@pytest.fixture
-async def person(chrome: Browser) -> SignIn:
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(chrome: Browser) -> AsyncGenerator[SignIn, None]:
     """Give somebody a browser and sign them in."""
+    async with AsyncExitStack() as stack:
 
-    async def sign_in(server: Server, user: str = "alice", **options: Any) -> Person:
-        context = await chrome.new_context(**options)
-        return await Person(server, context).sign_in(user)
+        async def sign_in(server: Server, user: str = "alice", **options: Any) -> Person:
+            context = await chrome.new_context(**options)
+            stack.push_async_callback(context.close)
+            return await Person(server, context).sign_in(user)
 
-    return sign_in
+        yield sign_in
