@@ -4,8 +4,9 @@ Only the person, the clock and the upstream are ours.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,9 +21,9 @@ from signoff.approvals.service import Approvals
 from signoff.catalog.model import Catalogue
 from signoff.catalog.registry import Registry
 from signoff.gate.answers import Answer, Finished, Waiting
-from signoff.gate.call import Call
+from signoff.gate.call import Call, State
 from signoff.gate.ciba import CibaClient
-from signoff.gate.failpoints import Reach, pass_by
+from signoff.gate.failpoints import Failpoint, Reach, pass_by
 from signoff.gate.pipeline import Gate
 from signoff.gate.ports import Limits
 from signoff.identity import Caller
@@ -36,7 +37,7 @@ from signoff.storage.calls import SqliteCalls
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
-from signoff.storage.sqlite import Database
+from signoff.storage.sqlite import Database, Tx
 from signoff.tokens.keyring import Keyring
 from signoff.upstream.headers import References
 from signoff.upstream.transport import Transports
@@ -260,3 +261,36 @@ async def house(
                 bank=bank,
                 catalogue=served,
             )
+
+
+Build = Callable[..., AbstractAsyncContextManager[House]]
+
+
+async def stored(database: Database, sql: str, **params: object) -> None:
+    def job(tx: Tx) -> None:
+        tx.execute(sql, params)
+
+    await database.write(job)
+
+
+async def last_event(home: House) -> dict[str, object]:
+    rows = await home.database.fetch_all("SELECT body FROM audit ORDER BY seq")
+    bodies = [json.loads(row["body"]) for row in rows]
+    return [body for body in bodies if body["event"].startswith(("call.", "capability."))][-1]
+
+
+def flipped(sealed: bytes) -> bytes:
+    return sealed[:-1] + bytes([sealed[-1] ^ 1])
+
+
+async def authorized(build: Build, tool: str = "pay", **parts: object) -> Call:
+    """Return a call that is authorized and whose process stopped before it could claim."""
+
+    def halt(failpoint: Failpoint) -> None:
+        if failpoint == "after_authorized":
+            raise asyncio.CancelledError
+
+    async with build(reach=halt, **parts) as home:
+        call = await home.pay(ALICE, tool)
+        await home.decide(call)
+        return await home.until(call, lambda current: current.state is State.AUTHORIZED)
