@@ -14,13 +14,15 @@ from signoff.audit import Broken, Intact
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
 from signoff.gate.call import Call
-from signoff.oauth.clients import Client, ClientError, Issued
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Client, ClientError, Issued
 from signoff.storage.audit_log import HEAD_FILE, read_head, tail, verify_log
 from signoff.storage.operator import OPERATOR, OperatorCalls
 from signoff.storage.sessions import DisabledUserError
 from signoff.tokens.keys import TokenError
 
 _TAIL: Final = 20
+_GRANTS: Final[Mapping[str, str]] = {"client_credentials": CLIENT_CREDENTIALS, "ciba": CIBA}
+_GRANT_NAMES: Final = {grant: name for name, grant in _GRANTS.items()}
 
 Parameters = Mapping[str, Json]
 
@@ -85,12 +87,14 @@ class Operations:
 
     async def create_client(self, parameters: Parameters) -> Json:
         days = parameters.get("days")
-        scopes = cast("list[str]", parameters.get("scopes") or [])
+        grants = _texts(parameters, "grants") or ["client_credentials"]
         try:
             issued = await self.clients.create(
                 name=str(parameters.get("name", "")),
                 by=OPERATOR,
-                scopes=scopes,
+                grant_types=[_GRANTS.get(grant, grant) for grant in grants],
+                scopes=_texts(parameters, "scopes"),
+                audiences=_texts(parameters, "audiences"),
                 expires_in=timedelta(days=days) if isinstance(days, int) else None,
             )
         except ClientError as error:
@@ -211,7 +215,9 @@ def _client(client: Client) -> dict[str, Json]:
         "client_id": client.id,
         "name": client.name,
         "role": client.role,
+        "grants": " ".join(sorted(_GRANT_NAMES.get(one, one) for one in client.grant_types)),
         "scopes": " ".join(client.scopes),
+        "audiences": " ".join(client.audiences),
         "disabled": client.disabled,
         "secret_starts": client.secret_start,
         "created_at": _at(client.created_at),
@@ -239,3 +245,8 @@ def _text(parameters: Parameters, name: str) -> str:
     if not isinstance(value, str):
         raise AdminError(f"{name} is missing")
     return value
+
+
+def _texts(parameters: Parameters, name: str) -> list[str]:
+    values = parameters.get(name)
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

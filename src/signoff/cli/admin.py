@@ -109,6 +109,18 @@ def clients() -> None:
 @clients.command("create")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; repeat.")
+@click.option(
+    "--audience", "audiences", multiple=True, metavar="URL", help="A resource its tokens are for."
+)
+@click.option(
+    "--grant",
+    "grants",
+    multiple=True,
+    default=("client_credentials",),
+    show_default=True,
+    type=click.Choice(["client_credentials", "ciba"]),
+    help="How it gets tokens: as itself, or by asking a person. Repeat for both.",
+)
 @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.")
 @as_json
 @data_dir_option
@@ -116,6 +128,8 @@ def clients() -> None:
 def create_client(
     name: str,
     scopes: tuple[str, ...],
+    audiences: tuple[str, ...],
+    grants: tuple[str, ...],
     days: int | None,
     data_dir: Path,
     config: Path,
@@ -123,10 +137,17 @@ def create_client(
     json_: bool,
 ) -> None:
     """Create a machine client. Its secret is shown this once."""
-    members = cast(
-        "Members",
-        _ask(data_dir, config, "clients.create", name=name, scopes=list(scopes), days=days),
+    result = _ask(
+        data_dir,
+        config,
+        "clients.create",
+        name=name,
+        scopes=list(scopes),
+        audiences=list(audiences),
+        grants=list(grants),
+        days=days,
     )
+    members = cast("Members", result)
     note("Keep the secret now: it is stored as a hash and cannot be shown again.")
     out(document(members) if json_ else _show(members))
 
@@ -137,7 +158,7 @@ def create_client(
 @config_option
 def list_clients(data_dir: Path, config: Path, *, json_: bool) -> None:
     """List machine clients, the newest first."""
-    columns = ("client_id", "name", "role", "scopes", "disabled", "expires_at", "last_used_at")
+    columns = ("client_id", "name", "grants", "scopes", "disabled", "expires_at", "last_used_at")
     result = _ask(data_dir, config, "clients.list")
     _listed(
         result, columns, json_=json_, empty="No machine clients yet: signoff clients create NAME"
