@@ -228,7 +228,7 @@ async def _start(
         reconcile=gate.reconcile,
         now=database.now,
     )
-    operations = Operations(domain)
+    operations = Operations(domain, end_calls_of=gate.end_calls_of)
     routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database)]
     port = options.port
     app = OriginGuard(

@@ -4,7 +4,7 @@ Owns the table of operations and their JSON. None of them approves.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, cast
 
@@ -30,7 +30,13 @@ Parameters = Mapping[str, Json]
 class Operations:
     """The operations over the domain of an open store."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(
+        self, domain: Domain, *, end_calls_of: Callable[[str], Awaitable[object]] | None = None
+    ) -> None:
+        """`end_calls_of` ends at once what an id has not sent; without a server there is nothing
+        running, and the guards of every send refuse it later.
+        """
+        self._end_calls_of = end_calls_of
         self.catalogue, self.database = domain.catalogue, domain.store.database
         self.clients, self.people, self.keyring = domain.clients, domain.people, domain.keyring
         self.sessions, self.reach = domain.sessions, domain.reach
@@ -144,6 +150,8 @@ class Operations:
         user = self._user(parameters.get("user"))
         if not await self.people.disable(user, by=OPERATOR):
             raise AdminError(f"{user} is disabled already")
+        if self._end_calls_of is not None:
+            await self._end_calls_of(user)
         return {}
 
     async def enable_user(self, parameters: Parameters) -> Json:
