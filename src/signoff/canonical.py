@@ -70,17 +70,6 @@ def canonical_bytes(value: Json) -> bytes:
         raise JsonError(str(error)) from error
 
 
-def read_canonical(form: bytes) -> Json:
-    """Return the value whose canonical form is `form`: big integers are integers again.
-
-    `parse` does not do this: `{"$bigint": …}` from a stranger is an object like any other.
-
-    Raises:
-        JsonError: `form` is not JSON.
-    """
-    return _unfold(parse(form))
-
-
 def sha256_hex(content: bytes) -> str:
     """Return `sha-256:<64 hex digits>` of `content`."""
     return "sha-256:" + hashlib.sha256(content).hexdigest()
@@ -147,19 +136,3 @@ def _fold(value: Json) -> Json:
             return {"$" + key: folded[key]}
         return folded
     return [_fold(member) for member in cast("Sequence[Json]", value)]
-
-
-def _unfold(value: Json) -> Json:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE_INTEGER:
-        return float(value)  # a big integer would stand as `$bigint`
-    if isinstance(value, dict):
-        if len(value) == 1:
-            ((key, member),) = value.items()
-            if key == _BIG and isinstance(member, str):
-                return int(member)
-            if key.startswith("$$") and key.lstrip("$") == "bigint":
-                return {key[1:]: _unfold(member)}
-        return {key: _unfold(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_unfold(member) for member in value]
-    return value
