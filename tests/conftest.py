@@ -1,6 +1,7 @@
 """Fixtures every test may use: a real database on a real file, and a clock that tests turn."""
 
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,16 @@ import pytest
 
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail what is skipped in CI: a test that does not run proves nothing there."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
 
 
 class TurnedClock:
