@@ -88,7 +88,8 @@ TABLES = (
       name TEXT NOT NULL,
       role TEXT NOT NULL CHECK (role IN ('machine', 'gate')),
       origin TEXT NOT NULL CHECK (origin IN ('operator', 'self')),
-      auth_method TEXT NOT NULL CHECK (auth_method IN ('client_secret', 'private_key_jwt')),
+      auth_method TEXT NOT NULL
+        CHECK (auth_method IN ('client_secret', 'private_key_jwt', 'none')),
       secret_hash BLOB,
       secret_start TEXT,
       previous_hash BLOB,
