@@ -136,7 +136,7 @@ async def test_a_server_on_another_port_gets_the_cookie_and_still_cannot_approve
     thief = ScriptedPerson(house.server.url)
     thief.http.headers["Cookie"] = next(c for c in cookies if "signoff-" in c)
     form = await thief.form(asked.card)  # reading is what the cookie alone allows
-    proofs = {"proof": thief.proof(form, "approve")}, {"proof": ""}, {}
+    proofs: list[dict[str, str]] = [{"proof": thief.proof(form, "approve")}, {"proof": ""}, {}]
     for fields in proofs:
         refused = await thief.send(form, decision="approve", **fields)
         assert refused.status_code == 403
