@@ -1,7 +1,7 @@
 """Writes a second: our group commit against one COMMIT a write, on the same disk in one run.
 
 Both flush every commit (WAL, synchronous=FULL). A write is one row and one row of the audit chain.
-Absolute numbers are the disk's; the ratio is ours. Run: `python -m benchmarks.storage`.
+Absolute numbers are the disk's; the ratio is ours.
 """
 
 import asyncio
@@ -103,14 +103,10 @@ async def measure(directory: Path) -> list[tuple[int, float, float]]:
     return results
 
 
-def main() -> None:
+async def run() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(dir=".") as directory:
-        results = asyncio.run(measure(Path(directory)))
+    with tempfile.TemporaryDirectory(prefix="signoff-bench-") as directory:
+        results = await measure(Path(directory))
     print("writers  group commit  one by one  ratio")
     for writers, ours, theirs in results:
         print(f"{writers:7}  {ours:10.0f}/s  {theirs:8.0f}/s  {ours / theirs:5.1f}")
-
-
-if __name__ == "__main__":
-    main()
