@@ -17,6 +17,7 @@ from signoff.approvals.service import Approvals, Limits
 from signoff.canonical import Json, sha256_hex
 from signoff.catalog.model import User
 from signoff.oauth.clients import CIBA, Directory, Issued, MachineClients, gate_client
+from signoff.oauth.draining import Draining
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.schema import Validator
@@ -115,6 +116,7 @@ class Provider:
         self.keyring = Keyring(SqliteKeys(database, sealer), now=database.now)
         clients = SqliteClients(database)
         self.clients = MachineClients(clients, user_ids=USERS.keys(), now=database.now)
+        self.draining = Draining()
         routes = authorization_server(
             profile,
             approvals=self.approvals,
@@ -125,6 +127,7 @@ class Provider:
             now=database.now,
             monotonic=monotonic,
             unavailable=(StorageBusyError,),
+            draining=self.draining,
         )
         transport = httpx2.ASGITransport(Starlette(routes=routes), raise_app_exceptions=True)
         self.http = httpx2.AsyncClient(transport=transport, base_url=ISSUER)

@@ -349,14 +349,20 @@ async def test_a_yes_over_details_that_were_changed_since_is_worth_nothing(
     refused(await provider.poll(auth_req_id), "invalid_grant")
 
 
-async def test_a_poll_in_time_writes_nothing(provider: Provider, database: Database) -> None:
-    auth_req_id = await provider.asked()
-    before = await _commits(database)
-    refused(await provider.poll(auth_req_id), "authorization_pending")
-    assert await _commits(database) == before
-
-
-async def _commits(database: Database) -> int:
-    row = await database.fetch_one("PRAGMA data_version")
-    assert row is not None
-    return row[0]
+async def test_a_poll_in_time_commits_nothing_and_one_too_early_commits_once(
+    database: Database, sealer: Sealer
+) -> None:
+    time = Monotonic()
+    async with running_provider(database, sealer, monotonic=time) as provider:
+        auth_req_id = await provider.asked()
+        statements: list[str] = []
+        writer = database._connection  # pyright: ignore[reportPrivateUsage] — the one that commits
+        writer.set_trace_callback(statements.append)
+        for _ in range(20):
+            refused(await provider.poll(auth_req_id), "authorization_pending")
+            time.at += 5
+        assert statements == []
+        time.at -= 5
+        refused(await provider.poll(auth_req_id), "slow_down")
+        writer.set_trace_callback(None)
+        assert statements.count("COMMIT") == 1

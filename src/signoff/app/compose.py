@@ -50,6 +50,7 @@ from signoff.gate.pipeline import Gate
 from signoff.gate.policy import Ask, decide
 from signoff.notify.terminal import Terminal, on_terminal_or_log
 from signoff.oauth.clients import GATE_ID, Directory, gate_client
+from signoff.oauth.draining import Draining
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.origin import LOOPBACK, OriginGuard
@@ -86,7 +87,7 @@ class Server:
     token: str
     operations: Operations
     drain: Callable[[], Awaitable[None]]
-    """Hand every waiting assistant a pending result, and return once they have it."""
+    """Answer every held poll, hand every waiting assistant a pending result they then have."""
 
 
 def at_port(catalogue: Catalogue, port: int) -> Catalogue:
@@ -155,6 +156,7 @@ async def _start(
 
     gate_secret = secrets.token_urlsafe(32)
     audiences = {one.audience for one in catalogue.upstreams.values() if one.audience is not None}
+    held_polls = Draining()
     as_routes = authorization_server(
         Profile(issuer=issuer, gate_audiences=frozenset(audiences), mcp_resource=f"{issuer}/mcp"),
         approvals=approvals,
@@ -164,6 +166,7 @@ async def _start(
         users=catalogue.users,
         now=database.now,
         unavailable=(StorageError,),
+        draining=held_polls,
     )
     as_app = Starlette(routes=as_routes)
 
@@ -229,6 +232,11 @@ async def _start(
         now=database.now,
     )
     operations = Operations(domain, end_calls_of=gate.end_calls_of)
+
+    async def drain() -> None:
+        held_polls.begin()
+        await edge.drain()
+
     routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database)]
     port = options.port
     app = OriginGuard(
@@ -246,7 +254,7 @@ async def _start(
         app=app,
         admin=AdminServer(data_dir, operations.handlers()),
         serve_stream=edge.serve_stream,
-        server=Server(url=issuer, token=token, operations=operations, drain=edge.drain),
+        server=Server(url=issuer, token=token, operations=operations, drain=drain),
         tasks=tasks,
     )
 

@@ -19,8 +19,9 @@ from signoff.canonical import Json
 from signoff.oauth.clients import Client, Directory, Known, hash_secret
 from signoff.oauth.errors import OAuthError, invalid_client
 from signoff.oauth.forms import Form
+from signoff.tokens.decoy import Decoy
 from signoff.tokens.keys import KeySet, TokenError
-from signoff.tokens.verify import unverified_claims, verify_client_assertion
+from signoff.tokens.verify import SignatureError, unverified_claims, verify_client_assertion
 
 METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -33,6 +34,13 @@ class _Password:
     client_id: str
     secret: str
     basic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Public:
+    """No credential at all: what it may do must be bound to something else, as a code is."""
+
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,10 @@ class ClientAuthenticator:
         directory: Directory,
         *,
         audiences: Collection[str],
-        decoy: Callable[[], KeySet],
         now: Callable[[], datetime],
     ) -> None:
         self._directory, self._audiences = directory, frozenset(audiences)
-        self._decoy, self._now = decoy, now
+        self._decoy, self._now = Decoy(), now
 
     async def authenticate(self, request: Request, form: Form) -> Client:
         """Return the client.
@@ -67,12 +74,20 @@ class ClientAuthenticator:
                 return await self._by_secret(credentials)
             case _Assertion():
                 return await self._by_assertion(credentials)
+            case _Public():
+                return await self._by_name(credentials)
 
     async def _by_secret(self, given: _Password) -> Client:
         known = await self._directory.find(given.client_id)
         opened = self._opens(known, hash_secret(given.secret))
         if known is None or not opened or not self._active(known.client):
             raise invalid_client(basic=given.basic, detail="secret")
+        return known.client
+
+    async def _by_name(self, given: _Public) -> Client:
+        known = await self._directory.find(given.client_id)
+        if known is None or known.client.auth_method != "none" or not self._active(known.client):
+            raise invalid_client(basic=False, detail="not a public client")
         return known.client
 
     def _opens(self, known: Known | None, digest: bytes) -> bool:
@@ -89,7 +104,7 @@ class ClientAuthenticator:
         known = await self._directory.find(given.client_id)
         jwks = None if known is None else known.client.jwks
         try:
-            keys = self._decoy() if jwks is None else KeySet.parse(jwks)
+            keys = KeySet(()) if jwks is None else KeySet.parse(jwks)
             claims = verify_client_assertion(
                 given.jwt,
                 keys=keys,
@@ -98,6 +113,8 @@ class ClientAuthenticator:
                 now=self._now(),
             )
         except TokenError as error:
+            if not isinstance(error, SignatureError):
+                self._decoy.check()
             raise invalid_client(basic=False, detail=str(error)) from error
         if known is None or jwks is None or not self._active(known.client):
             raise invalid_client(basic=False, detail="assertion")
@@ -113,7 +130,7 @@ class ClientAuthenticator:
         return not client.disabled and not expired
 
 
-def _credentials(request: Request, form: Form) -> _Password | _Assertion:
+def _credentials(request: Request, form: Form) -> _Password | _Assertion | _Public:
     headers = request.headers.getlist("authorization")
     in_body = form.get("client_secret") is not None
     assertion = form.get("client_assertion")
@@ -125,8 +142,10 @@ def _credentials(request: Request, form: Form) -> _Password | _Assertion:
     if assertion is not None:
         return _from_assertion(assertion, form)
     client_id, secret = form.get("client_id"), form.get("client_secret")
-    if client_id is None or secret is None or len(client_id) > _MAX_ID:
+    if client_id is None or len(client_id) > _MAX_ID:
         raise invalid_client(basic=False, detail="no credentials")
+    if secret is None:
+        return _Public(client_id)
     return _Password(client_id, secret, basic=False)
 
 

@@ -18,6 +18,7 @@ from signoff.catalog.model import User
 from signoff.oauth.backchannel import BackchannelEndpoint, People
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
+from signoff.oauth.draining import Draining
 from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
 from signoff.oauth.grants.ciba import CibaGrant
 from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
@@ -42,24 +43,27 @@ def authorization_server(
     now: Callable[[], datetime],
     monotonic: Callable[[], float] = time.monotonic,
     unavailable: tuple[type[Exception], ...] = (),
+    draining: Draining | None = None,
 ) -> list[Route]:
     """Return the routes of the authorization server.
 
     `clients` holds the reserved client `signoff-gate` too when the gate is in this process; one
     that runs elsewhere is a registered client of role `gate` with a key. `unavailable` are the
-    store's errors that mean "later": they are answered 503.
+    store's errors that mean "later": they are answered 503. Once `draining` begins, every held
+    poll is answered `authorization_pending` at once.
     """
     authenticator = ClientAuthenticator(
         clients,
         audiences=profile.assertion_audiences(),
-        decoy=lambda: keyring.public,
         now=now,
     )
     backchannel = BackchannelEndpoint(profile, authenticator, approvals, users=users, people=people)
     token = TokenEndpoint(
         authenticator,
         {
-            CIBA: CibaGrant(profile, approvals, keyring, now=now, monotonic=monotonic),
+            CIBA: CibaGrant(
+                profile, approvals, keyring, now=now, monotonic=monotonic, draining=draining
+            ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
         },
     )

@@ -37,6 +37,10 @@ _ID_TYPES: Final = frozenset({None, "jwt"})
 _ASSERTION_TYPES: Final = frozenset({None, "jwt", "client-authentication+jwt"})
 
 
+class SignatureError(TokenError):
+    """The one failure that costs a signature check; every other is found before it, or after."""
+
+
 def key_id(unverified_jwt: str) -> str | None:
     """Return the `kid` a token names, to decide whether the keys must be fetched again.
 
@@ -144,6 +148,15 @@ def unverified_claims(unverified_jwt: str) -> dict[str, Json]:
     return _object(_unbase64(unverified_jwt.split(".")[1]))
 
 
+def check_signature(unverified_jwt: str, *, keys: KeySet) -> None:
+    """Check nothing but the signature.
+
+    Raises:
+        TokenError: it does not hold.
+    """
+    _verify(unverified_jwt, keys=keys, types=_ID_TYPES, algorithms=(ALGORITHM,))
+
+
 def at_hash(access_token: str) -> str:
     """Return the `at_hash` of `access_token` for a SHA-256 signature (OIDC Core §3.1.3.6)."""
     half = hashlib.sha256(access_token.encode()).digest()[:16]
@@ -211,7 +224,7 @@ def _verify(
             warnings.simplefilter("ignore", SecurityWarning)
             signed = jws.deserialize_compact(token, found.key, registry=registry)
     except (JoseError, ValueError, TypeError) as error:
-        raise TokenError(f"the signature does not hold: {type(error).__name__}") from None
+        raise SignatureError(f"the signature does not hold: {type(error).__name__}") from None
     return _object(signed.payload)
 
 

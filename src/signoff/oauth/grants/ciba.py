@@ -19,6 +19,7 @@ from signoff.approvals.service import Approvals
 from signoff.canonical import Json
 from signoff.oauth.approval_tokens import Minted, mint
 from signoff.oauth.clients import Client
+from signoff.oauth.draining import Draining
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
@@ -41,9 +42,11 @@ class CibaGrant:
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        draining: Draining | None = None,
     ) -> None:
         self._profile, self._approvals, self._keyring = profile, approvals, keyring
         self._now, self._monotonic = now, monotonic
+        self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=profile.held_at_most)
         self._exchanges: set[asyncio.Task[Minted]] = set()
         self._undelivered: dict[tuple[str, str], tuple[float, Minted]] = {}
@@ -93,9 +96,9 @@ class CibaGrant:
                     return latest
                 left = (latest.expires_at - self._now()).total_seconds()
                 remaining = min(until - self._monotonic(), left)
-                if until - self._monotonic() <= 0:
+                if until - self._monotonic() <= 0 or self._draining.begun:
                     return latest
-                await watch.changed(max(remaining, _SHORTEST_WAIT_S))
+                await self._draining.wait(watch.changed(max(remaining, _SHORTEST_WAIT_S)))
 
     async def _deliver(
         self, client: Client, auth_req_id: str, approval_id: str
