@@ -18,12 +18,15 @@ from signoff.tokens.keys import KeySet, TokenError
 
 Role: TypeAlias = Literal["machine", "gate"]
 Origin: TypeAlias = Literal["operator", "self"]
-AuthMethod: TypeAlias = Literal["client_secret", "private_key_jwt"]
+AuthMethod: TypeAlias = Literal["client_secret", "private_key_jwt", "none"]
 
 CIBA: Final = "urn:openid:params:grant-type:ciba"
 CLIENT_CREDENTIALS: Final = "client_credentials"
+AUTHORIZATION_CODE: Final = "authorization_code"
+REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 — a grant type
+DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 GATE_ID: Final = "signoff-gate"
-_GRANTS: Final = frozenset({CIBA, CLIENT_CREDENTIALS})
+_GRANTS: Final = frozenset({CIBA, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN})
 _SHOWN: Final = 6
 _MAX_OVERLAP: Final = timedelta(days=7)
 _MAX_METADATA: Final = 4096
@@ -124,16 +127,28 @@ class ClientStore(Protocol):
         ...
 
 
+class Documents(Protocol):
+    """Clients whose id is the address of a document they publish."""
+
+    async def client(self, client_id: str) -> Known | None:
+        """Return the client as its document was last read."""
+        ...
+
+
 class Directory:
     """Where a client is looked up. The gate's secret is in memory only, never in the store."""
 
-    def __init__(self, store: ClientStore, *, gate: Known | None) -> None:
-        self._store, self._gate = store, gate
+    def __init__(
+        self, store: ClientStore, *, gate: Known | None, documents: Documents | None = None
+    ) -> None:
+        self._store, self._gate, self._documents = store, gate, documents
 
     async def find(self, client_id: str) -> Known | None:
         """Return the client with this id."""
         if self._gate is not None and client_id == self._gate.client.id:
             return self._gate
+        if client_id.startswith("https://") and self._documents is not None:
+            return await self._documents.client(client_id)
         return await self._store.find(client_id)
 
     async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:

@@ -14,6 +14,9 @@ from signoff.schema import Validator
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 — an address
 BACKCHANNEL_PATH: Final = "/oauth2/bc-authorize"
 JWKS_PATH: Final = "/oauth2/jwks"
+AUTHORIZE_PATH: Final = "/oauth2/authorize"
+REGISTER_PATH: Final = "/oauth2/register"
+DEVICE_PATH: Final = "/oauth2/device_authorization"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,12 @@ class Profile:
     longest_expiry_s: int = 72 * 3600
     client_token_s: int = 3600
     held_at_most: int = 20_000
+    hosts: bool = False
+    """Whether MCP hosts sign people in here: code + PKCE, refresh tokens, device codes."""
+    host_scopes: tuple[str, ...] = ("mcp",)
+    """What a host may ask for; the first is the door itself, the others open single tools."""
+    registration: bool = False
+    client_documents: bool = False
 
     @property
     def path(self) -> str:

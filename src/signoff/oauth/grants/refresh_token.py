@@ -1,0 +1,74 @@
+"""The refresh token grant (RFC 6749 §6): each token works once and gives its successor.
+
+Owns rotation and what a reuse means: two parties hold the same token, so everything that came from
+the consent ends (RFC 9700 §4.14.2). There is no grace: a client that lost an answer signs in again.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from signoff.canonical import Json
+from signoff.oauth.clients import Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form
+from signoff.oauth.host_tokens import (
+    CodeStore,
+    Consent,
+    Minter,
+    RefreshStore,
+    check_resource,
+    new_refresh_token,
+)
+
+_MAX_TOKEN: Final = 256
+
+
+class RefreshTokenGrant:
+    """Implements `token.Grant`."""
+
+    def __init__(self, tokens: RefreshStore, codes: CodeStore, minter: Minter) -> None:
+        self._tokens, self._codes, self._minter = tokens, codes, minter
+
+    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+        """Return new tokens for a refresh token: found, unused, same resource, no wider scope."""
+        del hold_s
+        token = form.require("refresh_token")
+        found = None
+        if len(token) <= _MAX_TOKEN:
+            found = await self._tokens.find(token, client_id=client.id)
+        if found is None:
+            raise _no_such_token("unknown, too old or revoked")
+        consent, used = found
+        if used:
+            await self._replayed(consent, client)
+        check_resource(form, consent)
+        scope = _narrowed(form, consent)
+        successor = new_refresh_token(client)
+        if successor is None:
+            raise OAuthError("unauthorized_client", "the client may not use this grant")
+        answer = self._minter.answer(consent, client, scope=scope, refresh_token=successor)
+        if not await self._tokens.rotate(token, client_id=client.id, successor=successor):
+            again = await self._tokens.find(token, client_id=client.id)
+            if again is not None and again[1]:
+                await self._replayed(consent, client)
+            raise _no_such_token("somebody was first, or it no longer holds")
+        return answer
+
+    async def _replayed(self, consent: Consent, client: Client) -> None:
+        await self._codes.revoke(consent.id, why="refresh_token_replayed", by=client.id)
+        raise _no_such_token("used before; everything from its consent is revoked")
+
+
+def _narrowed(form: Form, consent: Consent) -> str:
+    """Return the scope of the new access token; the refresh token keeps the consent's."""
+    asked = form.get("scope")
+    if asked is None:
+        return consent.scope
+    wanted = tuple(dict.fromkeys(asked.split(" ")))
+    if not set(wanted) <= set(consent.scope.split()):
+        raise OAuthError("invalid_scope", "the scope is wider than the consent")
+    return " ".join(wanted)
+
+
+def _no_such_token(detail: str) -> OAuthError:
+    return OAuthError("invalid_grant", "the refresh_token is not valid", detail=detail)

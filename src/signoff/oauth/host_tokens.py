@@ -1,0 +1,180 @@
+"""What a person's yes to a host is worth: a consent, and the tokens that come from it.
+
+Owns the record of a consent, what its access token says (RFC 9068) and the ports of the store that
+keeps both. One audience, the assistants' own door; nothing here opens anything upstream.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol, TypeAlias
+
+from signoff.canonical import Json
+from signoff.oauth.clients import REFRESH_TOKEN, Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form
+from signoff.oauth.profile import Profile
+from signoff.tokens.keyring import Keyring
+
+CONSENT_CLAIM: Final = "consent_id"
+"""Names the consent in an access token, so that it ends when the consent is revoked."""
+REFRESH_LIFE: Final = timedelta(days=30)
+
+Revocation: TypeAlias = Literal[
+    "code_replayed", "refresh_token_replayed", "revoked", "registration_deleted"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """One yes of one person to one client."""
+
+    id: str
+    client_id: str
+    user_id: str
+    scope: str
+    resource: str
+    acr: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCode:
+    """An authorization code as the store knows it, and the consent behind it."""
+
+    consent: Consent
+    redirect_uri: str
+    code_challenge: str
+    nonce: str | None
+    expires_at: datetime
+    used: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCode:
+    """An authorization code to be kept. `request_id` names the page: one yes a page."""
+
+    code: str
+    request_id: str
+    redirect_uri: str
+    code_challenge: str
+    nonce: str | None
+    expires_in: timedelta
+
+
+class CodeStore(Protocol):
+    """Consents and their codes at rest, by hash."""
+
+    async def consent(self, consent: Consent, code: NewCode) -> bool:
+        """Keep a yes and its code, with an audit row.
+
+        False: this page was answered before, or the person or the client may not act now.
+        """
+        ...
+
+    async def find(self, code: str, *, client_id: str) -> HeldCode | None:
+        """Return a code of this client, used ones too."""
+        ...
+
+    async def redeem(self, code: str, *, client_id: str, refresh_token: str | None) -> bool:
+        """Use a code up and keep its refresh token, in one statement's guard.
+
+        False: used, too old, revoked, or the person or client may not act now.
+        """
+        ...
+
+    async def revoke(self, consent_id: str, *, why: Revocation, by: str) -> bool:
+        """End everything that came from a consent; False when it had ended before."""
+        ...
+
+
+class RefreshStore(Protocol):
+    """Refresh tokens at rest, by hash."""
+
+    async def find(self, token: str, *, client_id: str) -> tuple[Consent, bool] | None:
+        """Return the consent behind a live or used token, and whether it was used."""
+        ...
+
+    async def rotate(self, token: str, *, client_id: str, successor: str) -> bool:
+        """Use a token up and keep its successor, in one transaction; False when it may not."""
+        ...
+
+
+class Minter:
+    """Signs what a consent is worth."""
+
+    def __init__(self, profile: Profile, keyring: Keyring, *, now: Callable[[], datetime]) -> None:
+        self._profile, self._keyring, self._now = profile, keyring, now
+
+    def answer(
+        self,
+        consent: Consent,
+        client: Client,
+        *,
+        scope: str,
+        refresh_token: str | None,
+        nonce: str | None = None,
+    ) -> Mapping[str, Json]:
+        """Return the token response."""
+        issued = int(self._now().timestamp())
+        expires = issued + self._profile.client_token_s
+        shared: dict[str, Json] = {
+            "iss": self._profile.issuer,
+            "sub": consent.user_id,
+            "iat": issued,
+            "exp": expires,
+            "auth_time": int(consent.decided_at.timestamp()),
+            "acr": consent.acr,
+        }
+        access_token = self._keyring.mint_access_token({
+            **shared,
+            "aud": consent.resource,
+            "client_id": client.id,
+            "jti": secrets.token_urlsafe(16),
+            "scope": scope,
+            CONSENT_CLAIM: consent.id,
+        })
+        answer: dict[str, Json] = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": expires - issued,
+            "scope": scope,
+        }
+        if refresh_token is not None:
+            answer["refresh_token"] = refresh_token
+        if "openid" in scope.split():
+            said: dict[str, Json] = {} if nonce is None else {"nonce": nonce}
+            answer["id_token"] = self._keyring.mint_id_token(
+                {**shared, "aud": client.id, "amr": ["user"], **said}, access_token=access_token
+            )
+        return answer
+
+
+def new_refresh_token(client: Client) -> str | None:
+    """Return a fresh refresh token for a client that may use one."""
+    return secrets.token_urlsafe(32) if REFRESH_TOKEN in client.grant_types else None
+
+
+def check_resource(form: Form, consent: Consent) -> None:
+    """Refuse a token request for anything but what was consented to (RFC 8707 §2.2).
+
+    Raises:
+        OAuthError: `invalid_target`.
+    """
+    if form.resources and form.resources != (consent.resource,):
+        raise OAuthError("invalid_target", "the consent is for another resource")
+
+
+def host_scope(text: str | None, profile: Profile) -> str:
+    """Return the scope a host asked for: known, each once, and always the door itself.
+
+    Raises:
+        OAuthError: `invalid_scope`.
+    """
+    wanted = tuple(dict.fromkeys((text or profile.host_scopes[0]).split(" ")))
+    if not set(wanted) <= {"openid", *profile.host_scopes}:
+        raise OAuthError("invalid_scope", "this server does not have one of these scopes")
+    if profile.host_scopes[0] not in wanted:
+        raise OAuthError("invalid_scope", f"the scope must contain {profile.host_scopes[0]}")
+    return " ".join(wanted)
