@@ -30,7 +30,8 @@ async def call_tool(
         token = token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CannotRunError(
-            f"no token in {token_file}: is the server running, and is this its --data-dir?"
+            f"no token in {token_file}: start the server with `signoff serve`, or name its "
+            "--data-dir or --token-file"
         ) from error
     try:
         async with connect(url, token, token_from=str(token_file)) as session:

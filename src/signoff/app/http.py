@@ -5,6 +5,8 @@ Owns the listening socket and the uvicorn server; signals stay with whoever runs
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -43,14 +45,20 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise CannotRunError(
-            f"port {port} is taken ({error.strerror}): stop what listens there, "
-            "or choose another with --port"
-        ) from error
+        raise CannotRunError(f"{_why(error, port)}, or choose another with --port") from error
     # asyncio does it only for sockets that were made with a protocol number, which these are not.
     # Without it an answer's second part waits 40 ms for the client's acknowledgement of its first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _why(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is taken: stop what listens there"
+    if error.errno == errno.EACCES:
+        return f"port {port} is not for this user: run as one who may use it"
+    reason = os.strerror(error.errno) if error.errno else "no reason given"
+    return f"port {port} cannot be used ({reason}): mend that"
 
 
 @asynccontextmanager

@@ -49,6 +49,13 @@ class Report:
         lines += [f"skipped: {one.source} {one.operation}: {one.reason}" for one in self.skipped]
         if self.problems:
             lines.append(f"{len(self.problems)} to mend")
+        elif self.skipped:
+            count = len(self.skipped)
+            noun = "operation" if count == 1 else "operations"
+            lines.append(
+                f"{', '.join(self.checked)}: {self.tools} tools; "
+                f"{count} {noun} cannot become tools, for the reasons above"
+            )
         else:
             lines.append(f"{', '.join(self.checked)}: good, {self.tools} tools")
         return "\n".join(lines)
@@ -69,6 +76,10 @@ def loaded_at(path: Path) -> Loaded:
     Raises:
         BadInputError: every mistake, a line each.
     """
+    if not path.exists():
+        raise BadInputError(
+            f"there is no {path}: name your catalogue with --config, or run this in its folder"
+        )
     match load(path):
         case Loaded() as loaded:
             return loaded

@@ -162,6 +162,9 @@ def _catalogue(options: Options) -> Catalogue:
     loaded = loaded_at(options.config)
     for note in loaded.notes:
         _to_stderr(f"note: {note}")
+    if count := len(loaded.catalogue.skipped):
+        noun = "operation" if count == 1 else "operations"
+        _to_stderr(f"note: {count} {noun} cannot become tools; `signoff check` says why")
     return at_port(loaded.catalogue, options.port)
 
 

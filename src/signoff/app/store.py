@@ -41,7 +41,8 @@ def prepared(data_dir: Path) -> Path:
         directory = private_dir(data_dir)
         prepare_directory(directory)
     except (DataDirError, UnusableFileError) as error:
-        raise CannotRunError(str(error)) from error
+        hint = "" if "--data-dir" in str(error) else "; choose another --data-dir"
+        raise CannotRunError(f"{error}{hint}") from error
     return directory
 
 
