@@ -24,7 +24,7 @@ def ensure() -> str:
         for command in (["update"], ["install", "-y", "--no-install-recommends", *_PACKAGES]):
             subprocess.run(
                 ["apt-get", "-q", *command], check=True, env=environment, stdout=sys.stderr
-            )  # noqa: S607
+            )
         if path := find():
             return path
     sys.exit("the browser tests need Chromium: install it, or set SIGNOFF_CHROMIUM to its path")
