@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, TypeAlias
 
 from signoff.canonical import Json, canonical_bytes
+from signoff.oauth.delivery import Delivery, DeliveryError, check_delivery
 from signoff.tokens.keys import KeySet, TokenError
 
 Role: TypeAlias = Literal["machine", "gate"]
@@ -62,6 +63,8 @@ class Client:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     disabled: bool = False
+    delivery: Delivery = Delivery()
+    dpop_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,7 @@ class ClientStore(Protocol):
         ...
 
     async def update(self, client: Client, *, by: str) -> bool:
-        """Replace name, scopes, audiences, metadata and expiry; False when it is gone."""
+        """Replace all that may change of a client; False when it is gone."""
         ...
 
     async def rotate(
@@ -187,6 +190,8 @@ class MachineClients:
         metadata: Mapping[str, Json] | None = None,
         expires_in: timedelta | None = None,
         jwks: str | None = None,
+        delivery: Delivery | None = None,
+        dpop_bound: bool = False,
     ) -> Issued:
         """Make a client. With `jwks` it signs assertions, else it gets a secret, shown once.
 
@@ -203,6 +208,8 @@ class MachineClients:
             audiences=tuple(dict.fromkeys(audiences)),
             metadata=metadata or {},
             jwks=jwks,
+            delivery=delivery or Delivery(),
+            dpop_bound=dpop_bound,
             expires_at=None if expires_in is None else self._now() + expires_in,
         )
         _check(client, now=self._now())
@@ -242,6 +249,8 @@ class MachineClients:
         audiences: Sequence[str] | None = None,
         metadata: Mapping[str, Json] | None = None,
         expires_in: timedelta | None = None,
+        delivery: Delivery | None = None,
+        dpop_bound: bool | None = None,
     ) -> Client:
         """Change what is given; the rest stays.
 
@@ -256,6 +265,8 @@ class MachineClients:
             audiences=before.audiences if audiences is None else tuple(dict.fromkeys(audiences)),
             metadata=before.metadata if metadata is None else metadata,
             expires_at=before.expires_at if expires_in is None else self._now() + expires_in,
+            delivery=delivery or before.delivery,
+            dpop_bound=before.dpop_bound if dpop_bound is None else dpop_bound,
         )
         _check(after, now=self._now())
         if not await self._store.update(after, by=by):
@@ -328,6 +339,10 @@ def _check(client: Client, *, now: datetime) -> None:
             raise ClientError(message)
     if client.jwks is not None:
         _check_keys(client.jwks)
+    try:
+        check_delivery(client.delivery, has_keys=client.jwks is not None)
+    except DeliveryError as error:
+        raise ClientError(str(error)) from error
 
 
 def _check_keys(jwks: str) -> None:

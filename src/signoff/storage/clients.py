@@ -11,6 +11,7 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, Known, Secrets
+from signoff.oauth.delivery import Delivery
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
@@ -25,14 +26,20 @@ FROM clients ORDER BY created_at DESC, id LIMIT :limit OFFSET :offset
 """
 ADD: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, secret_start, jwks,
-                     grant_types, scopes, audiences, metadata, created_at, updated_at, expires_at)
+                     grant_types, scopes, audiences, metadata, created_at, updated_at, expires_at,
+                     delivery_mode, notification_endpoint, request_signing_alg, user_code,
+                     dpop_bound)
 VALUES (:id, :name, :role, :origin, :auth_method, :secret_hash, :secret_start, :jwks,
-        :grant_types, :scopes, :audiences, :metadata, :now, :now, :expires_at)
+        :grant_types, :scopes, :audiences, :metadata, :now, :now, :expires_at,
+        :delivery_mode, :notification_endpoint, :request_signing_alg, :user_code, :dpop_bound)
 ON CONFLICT (id) DO NOTHING
 """
 UPDATE: Final = """
 UPDATE clients SET name = :name, scopes = :scopes, audiences = :audiences, metadata = :metadata,
-                   expires_at = :expires_at, updated_at = :now
+                   expires_at = :expires_at, updated_at = :now, delivery_mode = :delivery_mode,
+                   notification_endpoint = :notification_endpoint,
+                   request_signing_alg = :request_signing_alg, user_code = :user_code,
+                   dpop_bound = :dpop_bound
 WHERE id = :id
 """
 ROTATE: Final = """
@@ -114,7 +121,7 @@ class SqliteClients:
         return await self._database.write(job)
 
     async def update(self, client: Client, *, by: str) -> bool:
-        """Replace name, scopes, audiences, metadata and expiry; False when it is gone."""
+        """Replace all that may change of a client; False when it is gone."""
 
         def job(tx: Tx) -> bool:
             if not tx.execute(UPDATE, _params(client) | {"now": tx.now_us}):
@@ -198,6 +205,11 @@ def _params(client: Client) -> dict[str, object]:
         "audiences": json.dumps(client.audiences),
         "metadata": json.dumps(client.metadata),
         "expires_at": client.expires_at and to_us(client.expires_at),
+        "delivery_mode": client.delivery.mode,
+        "notification_endpoint": client.delivery.notification_endpoint,
+        "request_signing_alg": client.delivery.request_signing_alg,
+        "user_code": int(client.delivery.user_code),
+        "dpop_bound": int(client.dpop_bound),
     }
 
 
@@ -219,5 +231,12 @@ def _read(row: Row) -> Client:
         jwks=row["jwks"],
         secret_start=row["secret_start"],
         disabled=bool(row["disabled"]),
+        delivery=Delivery(
+            mode=row["delivery_mode"],
+            notification_endpoint=row["notification_endpoint"],
+            request_signing_alg=row["request_signing_alg"],
+            user_code=bool(row["user_code"]),
+        ),
+        dpop_bound=bool(row["dpop_bound"]),
         **times,
     )
