@@ -63,7 +63,7 @@ class Client:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     disabled: bool = False
-    delivery: Delivery = Delivery()
+    delivery: Delivery = field(default_factory=Delivery)
     dpop_bound: bool = False
 
 
@@ -315,14 +315,18 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a client may be called this: one line, nothing hidden."""
+    return _NAME.fullmatch(text) is not None and bool(text.strip())
+
+
 def _check(client: Client, *, now: datetime) -> None:
     problems = (
         (
             not _ID.fullmatch(client.id),
             "an id is 3 to 64 letters, digits, dots, dashes, underscores",
         ),
-        (not _NAME.fullmatch(client.name), "a name is 1 to 100 visible characters"),
-        (not client.name.strip(), "a name is 1 to 100 visible characters"),
+        (not is_name(client.name), "a name is 1 to 100 visible characters"),
         (not all(map(_SCOPE.fullmatch, client.scopes)), "a scope is printable, without blanks"),
         (not all(map(_is_uri, client.audiences)), "an audience is an absolute URI"),
         (not client.grant_types, "a client needs a grant type"),

@@ -30,6 +30,13 @@ ErrorCode: TypeAlias = Literal[
     "slow_down",
     "expired_token",
     "access_denied",
+    "unsupported_response_type",
+    "consent_required",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "invalid_redirect_uri",
+    "invalid_client_metadata",
+    "invalid_token",
     "temporarily_unavailable",
 ]
 Handler: TypeAlias = Callable[[Request], Awaitable[Mapping[str, Json]]]
@@ -95,15 +102,21 @@ def json_response(
     )
 
 
-def endpoint(handler: Handler, *, unavailable: tuple[type[Exception], ...]) -> Endpoint:
+def endpoint(
+    handler: Handler, *, unavailable: tuple[type[Exception], ...], status: int = 200
+) -> Endpoint:
     """Return `handler` as an endpoint whose errors are answered here.
 
-    `unavailable` are the errors of a store that cannot take the work now.
+    `unavailable` are the errors of a store that cannot take the work now; `status` is what an
+    answer has that is no error.
     """
 
     async def answer(request: Request) -> Response:
         try:
-            return json_response(await handler(request))
+            answered = await handler(request)
+            if status == 204:  # noqa: PLR2004 — says itself
+                return Response(status_code=status, headers=NO_STORE)
+            return json_response(answered, status=status)
         except OAuthError as error:
             failed = error
         except unavailable as error:

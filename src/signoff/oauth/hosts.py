@@ -29,6 +29,7 @@ _MAX_URI: Final = 1024
 _URI: Final = re.compile(
     r"[\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+"
 )  # RFC 3986, no `"<>\^`
+_HOST: Final = re.compile(r"(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 # Schemes that run code, read files or are the browser's own: a code must never go there.
 _NEVER: Final = frozenset({
@@ -186,7 +187,7 @@ def _check(uri: str) -> None:
         if found:
             raise RedirectError(problem)
     if parts.scheme in ("http", "https"):
-        if not parts.hostname:
+        if not _HOST.fullmatch(parts.netloc):
             raise RedirectError("a redirect URI names a host")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise RedirectError("http is for loopback only: use https")

@@ -1,0 +1,244 @@
+"""Hosts in SQLite: those that registered themselves, and the documents of the others.
+
+Owns the statements on `registrations` and `client_documents`, and the rows of `clients` that
+belong to a registration. Registration tokens and secrets stand here as SHA-256 only.
+"""
+
+import json
+from datetime import timedelta
+from typing import Final, cast
+
+from signoff.audit import AuditEvent
+from signoff.oauth.client_documents import Document, KeptDocument
+from signoff.oauth.clients import Client
+from signoff.oauth.hosts import Host
+from signoff.oauth.register import AuthMethod, Claims, Registration
+from signoff.storage import consents
+from signoff.storage.clock import from_us, to_us
+from signoff.storage.people import end_open
+from signoff.storage.sqlite import Database, Row, Tx
+
+_A_MINUTE: Final = timedelta(minutes=1)
+_UNUSED_FOR: Final = timedelta(days=1)
+
+FIND: Final = """
+SELECT clients.*, registrations.redirect_uris, registrations.registered_at,
+       registrations.token_hash,
+       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
+FROM registrations JOIN clients ON clients.id = registrations.client_id
+WHERE clients.id = :id AND (expires_at IS NULL OR expires_at > :now)
+"""
+LATELY: Final = "SELECT count(*) AS n FROM registrations WHERE registered_at > :since"
+# Nobody said yes to it within a day: whoever registered it has gone.
+FORGET: Final = """
+DELETE FROM clients WHERE id IN
+  (SELECT client_id FROM registrations JOIN clients ON clients.id = client_id
+   WHERE registered_at < :before AND clients.last_used_at IS NULL LIMIT 8)
+"""
+ADD_CLIENT: Final = """
+INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, grant_types, scopes,
+                     audiences, metadata, created_at, updated_at)
+VALUES (:id, :name, 'machine', 'self', :auth_method, :secret_hash, :grant_types, :scopes,
+        '[]', :metadata, :now, :now)
+"""
+ADD: Final = """
+INSERT INTO registrations (client_id, redirect_uris, token_hash, registered_at)
+VALUES (:id, :redirect_uris, :token_hash, :now)
+"""
+REPLACE: Final = """
+UPDATE registrations SET redirect_uris = :redirect_uris
+WHERE client_id = :id AND token_hash = :token_hash
+"""
+REPLACE_CLIENT: Final = """
+UPDATE clients
+SET name = :name, auth_method = :auth_method, grant_types = :grant_types, scopes = :scopes,
+    metadata = :metadata, updated_at = :now,
+    secret_hash = CASE WHEN :auth_method = 'client_secret'
+                       THEN coalesce(:secret_hash, secret_hash) END
+WHERE id = :id
+"""
+REMOVE: Final = """
+DELETE FROM clients
+WHERE id = :id AND EXISTS (SELECT 1 FROM registrations
+                           WHERE client_id = :id AND token_hash = :token_hash)
+"""
+FIND_DOCUMENT: Final = """
+SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = client_id) AS disabled
+FROM client_documents WHERE client_id = :id
+"""
+KEEP_DOCUMENT: Final = """
+INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, first_seen_at,
+                              fetched_at, fresh_until)
+VALUES (:id, :name, :redirect_uris, :grant_types, :now, :now, :fresh_until)
+ON CONFLICT (client_id) DO UPDATE
+SET name = excluded.name, redirect_uris = excluded.redirect_uris,
+    grant_types = excluded.grant_types, fetched_at = excluded.fetched_at,
+    fresh_until = excluded.fresh_until
+"""
+
+
+class SqliteHosts:
+    """Implements `hosts.HostStore`, `register.RegistrationStore`, `client_documents`' store."""
+
+    def __init__(self, database: Database, *, registrations_a_minute: int = 10) -> None:
+        self._database, self._a_minute = database, registrations_a_minute
+
+    async def host(self, client_id: str) -> Host | None:
+        """Return the registered host with this id."""
+        row = await self._database.fetch_one(FIND, self._at(client_id))
+        return None if row is None else _host(row)
+
+    async def register(
+        self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
+    ) -> bool:
+        """Keep a new host; False when too many registered in the last minute."""
+
+        def job(tx: Tx) -> bool:
+            tx.execute(FORGET, {"before": to_us(tx.now - _UNUSED_FOR)})
+            lately = tx.one(LATELY, {"since": to_us(tx.now - _A_MINUTE)})
+            if lately is None or lately["n"] >= self._a_minute:
+                return False
+            params = _params(client_id, claims, secret=secret, token=token) | {"now": tx.now_us}
+            tx.execute(ADD_CLIENT, params)
+            tx.execute(ADD, params)
+            facts = AuditEvent(
+                event="client.registered",
+                subject=client_id,
+                actor="stranger",
+                details={"redirect_uris": [*claims.redirect_uris]},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+    async def registration(self, client_id: str, *, token: bytes) -> Registration | None:
+        """Return a registration to who holds its token."""
+        row = await self._database.fetch_one(FIND, self._at(client_id))
+        if row is None or row["token_hash"] != token:
+            return None
+        host = _host(row)
+        claims = Claims(
+            name=host.client.name,
+            redirect_uris=host.redirect_uris,
+            grant_types=host.client.grant_types,
+            auth_method=cast("AuthMethod", json.loads(row["metadata"])["auth_method"]),
+            scopes=host.client.scopes,
+        )
+        return Registration(host=host, claims=claims)
+
+    async def replace(
+        self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
+    ) -> bool:
+        """Replace what a host says of itself; False when it is gone."""
+
+        def job(tx: Tx) -> bool:
+            params = _params(client_id, claims, secret=secret, token=token) | {"now": tx.now_us}
+            if not tx.execute(REPLACE, params):
+                return False
+            tx.execute(REPLACE_CLIENT, params)
+            facts = AuditEvent(
+                event="client.registration_replaced",
+                subject=client_id,
+                actor=client_id,
+                details={"redirect_uris": [*claims.redirect_uris]},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+    async def unregister(self, client_id: str, *, token: bytes) -> bool:
+        """Delete a host with everything it was given; False when it is gone."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(REMOVE, {"id": client_id, "token_hash": token}):
+                return False
+            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=client_id))
+            consents.revoke_all(tx, client_id, why="registration_deleted", by=client_id)
+            end_open(tx, client_id, actor=client_id)
+            return True
+
+        return await self._database.write(job)
+
+    async def document(self, client_id: str) -> KeptDocument | None:
+        """Return a document as it was last read."""
+        row = await self._database.fetch_one(FIND_DOCUMENT, {"id": client_id})
+        if row is None:
+            return None
+        return KeptDocument(
+            document=Document(
+                client_id=row["client_id"],
+                name=row["name"],
+                redirect_uris=tuple(json.loads(row["redirect_uris"])),
+                grant_types=frozenset(row["grant_types"].split()),
+            ),
+            first_seen_at=from_us(row["first_seen_at"]),
+            fresh_until=from_us(row["fresh_until"]),
+            disabled=bool(row["disabled"]),
+        )
+
+    async def keep(self, document: Document, *, fresh_for: timedelta) -> None:
+        """Keep a document that was just read."""
+        before = await self.document(document.client_id)
+        changed = before is None or before.document != document
+
+        def job(tx: Tx) -> None:
+            params = {
+                "id": document.client_id,
+                "name": document.name,
+                "redirect_uris": json.dumps(document.redirect_uris),
+                "grant_types": " ".join(sorted(document.grant_types)),
+                "now": tx.now_us,
+                "fresh_until": to_us(tx.now + fresh_for),
+            }
+            tx.execute(KEEP_DOCUMENT, params)
+            if changed:
+                facts = AuditEvent(
+                    event="client.document_read",
+                    subject=document.client_id,
+                    actor="system",
+                    details={"redirect_uris": [*document.redirect_uris]},
+                )
+                tx.audit(facts)
+
+        await self._database.write(job)
+
+    def _at(self, client_id: str) -> dict[str, object]:
+        return {"id": client_id, "now": to_us(self._database.now())}
+
+
+def _params(
+    client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
+) -> dict[str, object]:
+    return {
+        "id": client_id,
+        "name": claims.name,
+        "auth_method": "none" if claims.auth_method == "none" else "client_secret",
+        "secret_hash": secret,
+        "grant_types": " ".join(sorted(claims.grant_types)),
+        "scopes": json.dumps(claims.scopes),
+        "metadata": json.dumps({"auth_method": claims.auth_method}),
+        "redirect_uris": json.dumps(claims.redirect_uris),
+        "token_hash": token,
+    }
+
+
+def _host(row: Row) -> Host:
+    since = from_us(row["registered_at"])
+    client = Client(
+        id=row["id"],
+        name=row["name"],
+        origin="self",
+        auth_method=row["auth_method"],
+        grant_types=frozenset(row["grant_types"].split()),
+        scopes=tuple(json.loads(row["scopes"])),
+        created_at=since,
+        disabled=bool(row["disabled"]),
+    )
+    return Host(
+        client=client,
+        redirect_uris=tuple(json.loads(row["redirect_uris"])),
+        known_since=since,
+        source="registered",
+    )

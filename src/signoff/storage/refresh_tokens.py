@@ -1,0 +1,89 @@
+"""Refresh tokens in SQLite, as SHA-256 only.
+
+Owns their statements. A used token stays until it would have expired, so that its reuse is seen.
+"""
+
+from typing import Final
+
+from signoff.audit import AuditEvent
+from signoff.oauth.host_tokens import REFRESH_LIFE, Consent
+from signoff.sealed import hash_id
+from signoff.storage import consents
+from signoff.storage.clock import to_us
+from signoff.storage.sqlite import Database, Tx
+
+ADD: Final = """
+INSERT INTO refresh_tokens (hash, consent_id, issued_at, expires_at)
+VALUES (:hash, :consent_id, :now, :expires_at)
+"""
+FIND: Final = """
+SELECT consents.*, token.used_at IS NOT NULL AS used
+FROM refresh_tokens AS token JOIN consents ON consents.id = token.consent_id
+WHERE token.hash = :hash AND token.expires_at > :now
+  AND consents.client_id = :client_id AND consents.revoked_at IS NULL
+"""
+USE: Final = f"""
+UPDATE refresh_tokens SET used_at = :now
+WHERE hash = :hash AND used_at IS NULL AND expires_at > :now AND {consents.HOLDS}
+RETURNING consent_id
+"""  # noqa: S608 — two constants
+FORGET: Final = """
+DELETE FROM refresh_tokens WHERE hash IN
+  (SELECT hash FROM refresh_tokens WHERE expires_at < :now LIMIT 8)
+"""
+
+
+class SqliteRefreshTokens:
+    """Implements `oauth.host_tokens.RefreshStore`, and takes tokens back (RFC 7009)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, token: str, *, client_id: str) -> tuple[Consent, bool] | None:
+        """Return the consent behind a live or used token, and whether it was used."""
+        params = {
+            "hash": hash_id(token),
+            "client_id": client_id,
+            "now": to_us(self._database.now()),
+        }
+        row = await self._database.fetch_one(FIND, params)
+        return None if row is None else (consents.read(row), bool(row["used"]))
+
+    async def rotate(self, token: str, *, client_id: str, successor: str) -> bool:
+        """Use a token up and keep its successor."""
+
+        def job(tx: Tx) -> bool:
+            tx.execute(FORGET, {"now": tx.now_us})
+            params = {"hash": hash_id(token), "client_id": client_id, "now": tx.now_us}
+            used = tx.one(USE, params)
+            if used is None:
+                return False
+            add(tx, successor, consent_id=used["consent_id"])
+            tx.audit(
+                AuditEvent(event="consent.refreshed", subject=used["consent_id"], actor=client_id)
+            )
+            return True
+
+        return await self._database.write(job)
+
+    async def revoke(self, token: str, *, client_id: str) -> bool:
+        """End the consent behind a token of this client; False when there is none."""
+        found = await self.find(token, client_id=client_id)
+        if found is None:
+            return False
+        return await self._database.write(
+            lambda tx: consents.revoke(tx, found[0].id, why="revoked", by=client_id)
+        )
+
+
+def add(tx: Tx, token: str, *, consent_id: str) -> None:
+    """Keep a fresh token."""
+    tx.execute(
+        ADD,
+        {
+            "hash": hash_id(token),
+            "consent_id": consent_id,
+            "now": tx.now_us,
+            "expires_at": to_us(tx.now + REFRESH_LIFE),
+        },
+    )
