@@ -257,7 +257,8 @@ def test_a_torn_spec_names_its_own_line() -> None:
     [problem] = check_spec(path).problems
 
     assert (
-        str(problem) == f"{path}:3:13: not valid JSON: unexpected character, expected a string key"
+        str(problem)
+        == f"{path}:3:13: not valid JSON: Expecting property name enclosed in double quotes"
     )
 
 

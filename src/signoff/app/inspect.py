@@ -97,7 +97,7 @@ def check(config: Path, specs: Sequence[Path]) -> Report:
                 checked=(str(config),),
                 problems=(),
                 notes=tuple(map(str, notes)),
-                skipped=catalogue.skipped,
+                skipped=tuple(catalogue.skipped),
                 tools=len(catalogue.tools),
             )
         case Broken(problems=problems):

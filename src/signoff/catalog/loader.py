@@ -4,23 +4,30 @@ Owns the order of the sections and what must hold between them. Reads the catalo
 it names, nothing else: no environment, no network.
 """
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
-from signoff.canonical import Json, digest, sha256_hex
+import orjson
+
+from signoff.canonical import Json, digest
 from signoff.catalog.config import read_people, read_server
 from signoff.catalog.fields import Fields, Problem, Problems
 from signoff.catalog.handwritten import read_capabilities
-from signoff.catalog.model import Catalogue, Risk, Skipped, ToolSpec
+from signoff.catalog.model import Capability, Catalogue, Risk, Skipped, ToolSpec
+from signoff.catalog.offered import Entry, Offered, ready
 from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError
+from signoff.catalog.openapi.files import below
 from signoff.catalog.openapi.names import RESERVED
+from signoff.catalog.openapi.sources import ParsedCache
+from signoff.catalog.pins import PinError, Pins, read_pins
 from signoff.catalog.rules import read_policy
-from signoff.catalog.upstreams import ReadSpec, read_upstreams
+from signoff.catalog.specs import ReadSpec, Specs, read_bytes, specs_below
+from signoff.catalog.upstreams import read_upstreams
 from signoff.catalog.yaml_source import SPEC_LIMITS, Limits, Spot, YamlError, locate
 
 FORMAT: Final = 1
@@ -29,10 +36,14 @@ _TOP: Final = Spot(line=1, column=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A catalogue that checks. `notes` are not mistakes, but an operator should read them."""
+    """A catalogue that checks. `notes` are not mistakes, but an operator should read them.
+
+    `names` has every operation's name, by upstream and `METHOD path`; it is what a lock pins.
+    """
 
     catalogue: Catalogue
     notes: tuple[Problem, ...] = ()
+    names: Pins = field(default_factory=dict[str, dict[str, str]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,21 +60,34 @@ class SpecReport:
     problems: tuple[Problem, ...]
     tools: tuple[ToolSpec, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
-def load(path: Path) -> Loaded | Broken:
-    """Load the catalogue at `path` and the specs it names, relative to its directory."""
+def load(path: Path, cache: Path | None = None) -> Loaded | Broken:
+    """Load the catalogue at `path`, its lock and the specs it names, relative to its directory.
+
+    `cache` is the folder where parsed specs are kept.
+    """
     problems = Problems(str(path))
     try:
-        text = _read(path, Limits().size)
+        text = read_bytes(path, Limits().size)
     except OSError as error:
         problems.add(_TOP, f"cannot be read: {error.strerror or 'not a file'}")
         return Broken(problems=problems.ordered())
-    return parse(text, file=str(path), read_spec=_from(path.parent))
+    try:
+        pins = read_pins(path)
+    except PinError as error:
+        problems.add(_TOP, error.message, file=error.file)
+        return Broken(problems=problems.ordered())
+    return _parse(text, file=str(path), specs=specs_below(path.parent, cache), pins=pins)
 
 
 def parse(text: bytes, *, file: str, read_spec: ReadSpec) -> Loaded | Broken:
     """Compile a catalogue from its text; `read_spec` brings each spec it names."""
+    return _parse(text, file=file, specs=Specs(read=read_spec), pins={})
+
+
+def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Broken:
     problems, notes = Problems(file), Problems(file)
     try:
         node, duplicates = locate(text, Limits())
@@ -77,27 +101,36 @@ def parse(text: bytes, *, file: str, read_spec: ReadSpec) -> Loaded | Broken:
         problems.add(node.spot, 'a catalogue is a mapping that begins with "signoff: 1"')
         return Broken(problems=problems.ordered())
     root = Fields(node.value, path="", spot=node.spot, problems=problems)
-    catalogue = _catalogue(root, notes, read_spec)
+    catalogue, names = _catalogue(root, notes, specs, pins)
     root.close()
     if problems.found:
         return Broken(problems=problems.ordered())
     return Loaded(
-        catalogue=replace(catalogue, digest=catalogue_digest(catalogue)), notes=notes.ordered()
+        catalogue=replace(catalogue, digest=catalogue_digest(catalogue)),
+        notes=notes.ordered(),
+        names=names,
     )
 
 
-def check_spec(path: Path) -> SpecReport:
+def check_spec(path: Path, cache: Path | None = None) -> SpecReport:
     """Compile every operation of one spec, as an upstream without further words would."""
-    problems = Problems(str(path))
+    problems, notes = Problems(str(path)), Problems(str(path))
     try:
-        document = Document(_read(path, SPEC_LIMITS.size), name=str(path))
+        document = Document(
+            read_bytes(path, SPEC_LIMITS.size),
+            name=str(path),
+            read=below(path.parent),
+            cache=ParsedCache(cache) if cache is not None else None,
+        )
     except OSError as error:
         problems.add(_TOP, f"cannot be read: {error.strerror or 'not a file'}")
         return SpecReport(problems=problems.ordered())
     except DocumentError as error:
         problems.add(error.spot, error.message)
         return SpecReport(problems=problems.ordered())
-    compiled = compile_document(document, upstream="spec", selected=lambda _: True)
+    compiled = compile_document(document, upstream="spec")
+    for note in document.notes:
+        notes.add(_TOP, note)
     return SpecReport(
         problems=(),
         tools=compiled.tools,
@@ -105,42 +138,50 @@ def check_spec(path: Path) -> SpecReport:
             Skipped(source=document.name, operation=one.operation.label, reason=one.reason)
             for one in compiled.faulty
         ),
+        notes=notes.ordered(),
     )
 
 
 def catalogue_digest(catalogue: Catalogue) -> str:
-    """Return the digest of everything compiled, but for where it stands in files.
+    """Return the digest of everything that decides a call, but for where it stands in files.
 
-    Each tool counts by its own hash, so thousands of them cost no second.
+    A tool that is compiled already counts with all it has. One that is not counts with what its
+    index says, and with all that compiling it will read (`Offered.inputs`).
     """
     whole = _jsonable(asdict(replace(catalogue, tools=(), skipped=(), digest="")))
     members = cast("dict[str, Json]", whole)
-    members["tools"] = {
-        tool.name: sha256_hex(_sorted_bytes(replace(tool, source=""))) for tool in catalogue.tools
-    }
+    tools = catalogue.tools
+    cards = tools.cards if isinstance(tools, Offered) else tuple(tools)
+    every = hashlib.sha256()
+    for card in sorted(cards, key=lambda card: card.name):
+        every.update(_sorted_bytes(card))
+    members["tools"] = every.hexdigest()
+    members["inputs"] = dict(tools.inputs) if isinstance(tools, Offered) else {}
     return digest(members)
 
 
-def _catalogue(root: Fields, notes: Problems, read_spec: ReadSpec) -> Catalogue:
+def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple[Catalogue, Pins]:
     _check_format(root)
     people = read_people(root)
     server = read_server(root, people)
-    offer = read_upstreams(root, people, read_spec)
-    placed = [*offer.tools, *read_capabilities(root, offer.upstreams, people)]
+    offer = read_upstreams(root, people, specs, pins, notes)
+    written = read_capabilities(root, offer.upstreams, people)
+    placed = [*offer.entries, *((ready(tool), spot) for tool, spot in written)]
     _check_names(placed, root)
-    tools = tuple(tool for tool, _ in placed)
-    policy = read_policy(root, tools, notes)
-    if not people.users and any(tool.risk is not Risk.LOW for tool in tools):
+    offered = Offered([entry for entry, _ in placed], skipped=offer.skipped, inputs=offer.inputs)
+    policy = read_policy(root, offered.cards, notes)
+    if not people.users and any(card.risk is not Risk.LOW for card in offered.cards):
         root.problems.add(root.key_spot_of("users"), "users: nobody could approve; name a user")
-    return Catalogue(
+    catalogue = Catalogue(
         digest="",
         server=server,
-        tools=tools,
+        tools=offered,
         upstreams=offer.upstreams,
         policy=policy,
         users=people.users,
-        skipped=tuple(offer.skipped),
+        skipped=offered.skipped,
     )
+    return catalogue, offer.names
 
 
 def _check_format(root: Fields) -> None:
@@ -150,39 +191,33 @@ def _check_format(root: Fields) -> None:
         root.complain("signoff", "this version reads format 1")
 
 
-def _check_names(placed: list[tuple[ToolSpec, Spot]], root: Fields) -> None:
-    held = Counter(tool.name for tool, _ in placed)
-    for tool, spot in placed:
-        if tool.name in RESERVED:
-            message = f'{tool.source}: "{tool.name}" is signoff\'s own tool; give it another name'
+def _check_names(placed: list[tuple[Entry, Spot]], root: Fields) -> None:
+    held = Counter(entry.card.name for entry, _ in placed)
+    for entry, spot in placed:
+        card = entry.card
+        if card.name in RESERVED:
+            message = f'{card.source}: "{card.name}" is signoff\'s own tool; give it another name'
             root.problems.add(spot, message)
-        elif held[tool.name] > 1:
+        elif held[card.name] > 1:
             others = sorted(
-                other.source for other, _ in placed if other.name == tool.name and other is not tool
+                other.card.source
+                for other, _ in placed
+                if other.card.name == card.name and other is not entry
             )
-            message = f'{tool.source}: the name "{tool.name}" is also that of {", ".join(others)}'
+            message = f'{card.source}: the name "{card.name}" is also that of {", ".join(others)}'
             root.problems.add(spot, message)
-
-
-def _from(directory: Path) -> Callable[[str], tuple[str, bytes]]:
-    def read_spec(name: str) -> tuple[str, bytes]:
-        path = directory / name
-        return str(path), _read(path, SPEC_LIMITS.size)
-
-    return read_spec
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limit + 1)  # one more than allowed, so that too much is seen as such
 
 
 def _jsonable(value: object) -> Json:
     return cast("Json", json.loads(json.dumps(value, default=_plain)))
 
 
-def _sorted_bytes(tool: ToolSpec) -> bytes:
-    return json.dumps(asdict(tool), default=_plain, sort_keys=True, separators=(",", ":")).encode()
+def _sorted_bytes(card: Capability) -> bytes:
+    placeless = replace(card, source="")
+    try:
+        return orjson.dumps(placeless, default=_plain, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits
+        return json.dumps(asdict(placeless), default=_plain, sort_keys=True).encode()
 
 
 def _plain(value: object) -> list[str]:

@@ -5,7 +5,7 @@ the operator's file; everything else only reads them. Risk, approver and words s
 come from the operator alone: a spec's text may raise a risk, never lower one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -25,6 +25,7 @@ Effect = Literal["allow", "ask", "deny"]
 Strength = Literal["session", "passkey"]
 RetryKind = Literal["never", "idempotency_key", "natural", "reconcile"]
 ReferenceKind = Literal["env", "file", "caller", "approval"]
+RefStyle = Literal["keep", "inline"]
 CredentialKind = Literal["value", "basic", "client_credentials", "hook"]
 
 
@@ -140,24 +141,20 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
-    """One capability, compiled: what is listed, what is checked and what is sent.
+class Capability:
+    """What is known of a capability before it is compiled: enough to find it and to judge it.
 
     `path` is the template below the upstream's base URL, starting with `/`. `risk_reason` says
-    where the risk came from. `secret_arguments` are top-level arguments masked in every output.
-    `source` is `file:line` or `spec#operationId`, for messages to the operator.
+    where the risk came from. `source` is `file:line` or `spec#operationId`, for messages to the
+    operator. `summary` is one plain line.
     """
 
     name: str
     title: str
-    description: str
     upstream: str
     method: str
     path: str
-    input_schema: Mapping[str, Json]
-    output_schema: Mapping[str, Json] | None = None
-    parameters: tuple[Parameter, ...] = ()
-    body: Body = field(default_factory=Body)
+    summary: str = ""
     tags: tuple[str, ...] = ()
     operation_id: str | None = None
     risk: Risk = Risk.HIGH
@@ -169,19 +166,33 @@ class ToolSpec:
     read_only: bool = False
     destructive: bool = True
     idempotent: bool = False
-    secret_arguments: frozenset[str] = frozenset()
     source: str = ""
+    scopes: tuple[str, ...] = ()
+    """OAuth scopes that a spec's `x-mcp` names; reserved."""
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec(Capability):
+    """One capability, compiled: what is listed, what is checked and what is sent.
+
+    `secret_arguments` are top-level arguments masked in every output.
+    """
+
+    description: str
+    input_schema: Mapping[str, Json]
+    output_schema: Mapping[str, Json] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    body: Body = field(default_factory=Body)
+    secret_arguments: frozenset[str] = frozenset()
     server: Server | None = None
     """None is the upstream's `base_url`."""
     security: Security = field(default_factory=Security)
     accept: tuple[str, ...] = ()
     """Media types of the 2xx answers, best first; none declared means anything."""
     stream: StreamKind | None = None
-    """The 2xx answer is a sequence of events."""
+    """A 2xx answer may be a sequence of events; its Content-Type says so."""
     pagination: Pagination | None = None
-    scopes: tuple[str, ...] = ()
-    """OAuth scopes that a spec's `x-mcp` names; reserved."""
-    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +243,13 @@ class ServerConfig:
     approvals_issuer: str = "embedded"
     wait_budgets_s: Mapping[str, float] = field(default_factory=dict[str, float])
     """Longer waits by `clientInfo.name`, seconds."""
+    refs: RefStyle = "keep"
+    """Whether listed schemas keep their `$defs`, or have them written out."""
+    client_refs: Mapping[str, RefStyle] = field(default_factory=dict[str, RefStyle])
+    """The same, by `clientInfo.name`."""
+    tool_bytes: int = 8_192
+    list_bytes: int = 2_000_000
+    """What a listed tool, and the whole list, may weigh; larger schemas are shortened there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,12 +263,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """Everything the operator's file says, compiled. `digest` covers all of it."""
+    """Everything the operator's file says, compiled. `digest` covers all of it.
+
+    `tools` may be an `Offered` (`catalog/offered.py`), which compiles a tool when it is asked for.
+    """
 
     digest: str
     server: ServerConfig
-    tools: tuple[ToolSpec, ...]
+    tools: Sequence[ToolSpec]
     upstreams: Mapping[str, Upstream]
     policy: Policy
     users: Mapping[str, User]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: Sequence[Skipped] = ()

@@ -6,39 +6,46 @@ knows no transport and no policy.
 
 from typing import Final
 
-from signoff.catalog.model import Catalogue, ToolSpec
+from signoff.catalog.model import Capability, Catalogue, Skipped, ToolSpec
+from signoff.catalog.offered import Offered, ready
 from signoff.identity import Caller
 from signoff.schema import Validator
 
 
 class Registry:
-    """The tools of one catalogue."""
+    """The tools of one catalogue. Seeing compiles nothing; finding compiles one tool, once."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue: Final = catalogue
-        self._sorted = tuple(sorted(catalogue.tools, key=lambda tool: tool.name))
-        self._by_name = {tool.name: tool for tool in self._sorted}
+        tools = catalogue.tools
+        self._offered = tools if isinstance(tools, Offered) else Offered(map(ready, tools))
+        self._sorted = tuple(sorted(self._offered.cards, key=lambda card: card.name))
         self._validators: dict[str, Validator] = {}
 
-    def visible(self, caller: Caller) -> tuple[ToolSpec, ...]:
+    def visible(self, caller: Caller) -> tuple[Capability, ...]:
         """Return the tools `caller` may see, by name. Every caller sees every tool so far."""
         del caller  # `visible_to` is reserved, and refused in the catalogue until it is enforced
         return self._sorted
 
     def find(self, caller: Caller, name: str) -> ToolSpec | None:
-        """Return the tool of that name, or None where `caller` does not see one."""
+        """Return the tool of that name, or None where `caller` does not see one it can call."""
+        found = self.look(caller, name)
+        return found if isinstance(found, ToolSpec) else None
+
+    def look(self, caller: Caller, name: str) -> ToolSpec | Skipped | None:
+        """Return the tool of that name, or why it cannot be called."""
         del caller
-        return self._by_name.get(name)
+        return self._offered.find(name)
 
     def validator(self, tool: ToolSpec) -> Validator:
         """Return what checks a tool's arguments; compiled once.
 
         Raises:
-            SchemaError: the schema cannot be used (the loader refuses such a tool).
+            SchemaError: the schema cannot be used (the compiler refuses such a tool).
         """
         known = self._validators.get(tool.name)
-        if known is None or self._by_name.get(tool.name) is not tool:
+        if known is None or self._offered.find(tool.name) is not tool:
             known = Validator(tool.input_schema)
-            if self._by_name.get(tool.name) is tool:
+            if self._offered.find(tool.name) is tool:
                 self._validators[tool.name] = known
         return known

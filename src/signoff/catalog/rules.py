@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from signoff.catalog.fields import Fields, Problems, suggest
-from signoff.catalog.model import Effect, Policy, PolicyRule, Risk, ToolSpec
+from signoff.catalog.model import Capability, Effect, Policy, PolicyRule, Risk
 from signoff.catalog.yaml_source import Spot
 
 _EFFECTS: Final = ("allow", "ask", "deny")
-_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REASON: Final = 300
 
 
-def read_policy(root: Fields, tools: Sequence[ToolSpec], notes: Problems) -> Policy:
+def read_policy(root: Fields, tools: Sequence[Capability], notes: Problems) -> Policy:
     """Read `policy`; what is allowed against its risk is noted."""
     fields = root.section("policy")
     if fields is None:
@@ -58,7 +58,7 @@ def _defaults(fields: Fields) -> dict[str, Effect]:
     return {"*": "ask", **found}  # what nobody decided asks
 
 
-def _rule(rule: Fields, tools: Sequence[ToolSpec]) -> PolicyRule | None:
+def _rule(rule: Fields, tools: Sequence[Capability]) -> PolicyRule | None:
     rule.needs("id")
     rule.needs("effect")
     id_ = rule.text("id")
@@ -90,7 +90,7 @@ def _rule(rule: Fields, tools: Sequence[ToolSpec]) -> PolicyRule | None:
 
 
 def _note(
-    rule: PolicyRule, path: str, spot: Spot, tools: Sequence[ToolSpec], notes: Problems
+    rule: PolicyRule, path: str, spot: Spot, tools: Sequence[Capability], notes: Problems
 ) -> None:
     if rule.effect != "allow":
         return

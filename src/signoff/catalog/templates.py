@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from signoff.catalog.fields import Word, suggest
-from signoff.catalog.model import HeaderTemplate, Reference, ReferenceKind, Text
+from signoff.catalog.model import HeaderTemplate, Reference, ReferenceKind, Template, Text
 
 CALLER_MEMBERS: Final = ("sub", "client_id", "issuer", "kind", "agent_id", "host_id")
 _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -35,15 +35,43 @@ Complain = Callable[[str], None]
 
 def header(name: str, word: Word, complain: Complain) -> HeaderTemplate | None:
     """Read one header of an upstream; mistakes go to `complain`."""
-    if not _TOKEN.fullmatch(name):
-        complain("is not a header name")
-        return None
-    if name.lower().replace("_", "-") in _OURS:
-        complain("signoff sets this header itself; leave it out")
+    fault = header_fault(name)
+    if fault is not None:
+        complain(fault)
         return None
     if not _VISIBLE.fullmatch(word.text) or word.text != word.text.strip():
         complain("a header carries visible ASCII only, without space at either end")
         return None
+    parts = template(word, complain)
+    if parts is None:
+        return None
+    _refuse_secret(name, parts, complain)
+    return HeaderTemplate(name=name, parts=parts)
+
+
+def header_fault(name: str) -> str | None:
+    """Return why the operator may not set a header of this name, or None."""
+    if not _TOKEN.fullmatch(name):
+        return "is not a header name"
+    if name.lower().replace("_", "-") in _OURS:
+        return "signoff sets this header itself; leave it out"
+    return None
+
+
+def secret(name: str, word: Word, complain: Complain) -> Template:
+    """Read a text that is a secret, so it has to refer to one; mistakes go to `complain`."""
+    parts = template(word, complain)
+    if parts is None:
+        return ()
+    if not any(isinstance(part, Reference) for part in parts):
+        complain('a secret may not stand in the catalogue; write "${env:NAME}" and set NAME')
+        return ()
+    _refuse_secret(name, parts, complain)
+    return parts
+
+
+def template(word: Word, complain: Complain) -> Template | None:
+    """Read a text with references; mistakes go to `complain`."""
     parts: list[Text | Reference] = []
     end = 0
     for found in _REFERENCE.finditer(word.text):
@@ -59,11 +87,10 @@ def header(name: str, word: Word, complain: Complain) -> HeaderTemplate | None:
     if any(isinstance(part, Text) and "${" in part.text for part in parts):
         complain('"${" begins a reference that is not closed by "}"')
         return None
-    _refuse_secret(name, parts, complain)
-    return HeaderTemplate(name=name, parts=tuple(parts))
+    return tuple(parts)
 
 
-def _refuse_secret(name: str, parts: list[Text | Reference], complain: Complain) -> None:
+def _refuse_secret(name: str, parts: Template, complain: Complain) -> None:
     texts = "".join(part.text if isinstance(part, Text) else "\x00" for part in parts)
     refers = any(isinstance(part, Reference) for part in parts)
     if (not refers and _SECRET_NAME.search(name)) or _SECRET_VALUE.search(

@@ -15,6 +15,7 @@ from signoff.catalog.fields import Fields, Problems, Word, kind_of, suggest
 from signoff.catalog.model import ApprovalRule, Approver, Retry, RetryKind, Risk, ToolSpec
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
+from signoff.catalog.paging import Paging, paged, read_paging
 from signoff.catalog.yaml_source import Node, Spot
 
 CALLER: Final = "${caller.sub}"
@@ -42,6 +43,8 @@ class Treatment:
     retry: Retry
     secret: tuple[Word, ...]
     definite_statuses: frozenset[int]
+    media_type: Word | None
+    pagination: Paging | None
 
 
 def read_treatment(fields: Fields, people: People) -> Treatment:
@@ -59,6 +62,8 @@ def read_treatment(fields: Fields, people: People) -> Treatment:
         retry=_retry(fields),
         secret=tuple(fields.words("secret")),
         definite_statuses=_definite(fields),
+        media_type=fields.word("media_type"),
+        pagination=read_paging(fields),
     )
     executor = fields.text("executor", "proxy")
     if executor != "proxy":
@@ -98,6 +103,7 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
         approval=treatment.approval,
         retry=treatment.retry,
         definite_statuses=treatment.definite_statuses,
+        pagination=paged(tool, treatment.pagination, problems),
         parameters=parameters,
         body=replace(tool.body, secrets=tool.body.secrets | hidden),
         secret_arguments=frozenset(secret),

@@ -1,30 +1,47 @@
-"""`upstreams`: the APIs, their headers, and which of their operations become tools.
+"""`upstreams`: the APIs, their headers and credentials, and which operations become tools.
 
-Owns reading one upstream's section and compiling its spec under it. Where the spec is at fault the
+Owns reading one upstream's section and indexing its spec under it. Where the spec is at fault the
 problem names the spec's own file and line.
 """
 
-import fnmatch
+import hashlib
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Final, cast
 
 from signoff.catalog import templates
 from signoff.catalog.config import People, is_http_url
-from signoff.catalog.fields import Fields, Word, suggest
-from signoff.catalog.model import HeaderTemplate, Reference, Skipped, ToolSpec, Upstream
-from signoff.catalog.openapi.compiler import Faulty, compile_document
-from signoff.catalog.openapi.documents import METHODS, Document, DocumentError, Operation
+from signoff.catalog.credentials import read_credentials
+from signoff.catalog.fields import Fields, Problems, Word
+from signoff.catalog.model import (
+    HeaderTemplate,
+    Reference,
+    Skipped,
+    ToolSpec,
+    Upstream,
+)
+from signoff.catalog.offered import Entry, ready
+from signoff.catalog.openapi.compiler import MAPPING, Faulty, Index, Indexed, Target, Words
+from signoff.catalog.openapi.documents import Document, MappingError, Operation
+from signoff.catalog.openapi.security import Given, schemes_of
+from signoff.catalog.openapi.servers import Places, origin_of
+from signoff.catalog.pins import Pins
+from signoff.catalog.selectors import (
+    Selector,
+    check_operation,
+    check_selectors,
+    is_named,
+    read_selectors,
+)
+from signoff.catalog.specs import Specs, open_document
 from signoff.catalog.treatment import Treatment, apply, read_treatment
 from signoff.catalog.yaml_source import Spot
 
-ReadSpec = Callable[[str], tuple[str, bytes]]
-"""Takes the path as the catalogue writes it; returns the shown name and the bytes, or OSError."""
-
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _APP: Final = re.compile(r"app:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_UPPER: Final = tuple(method.upper() for method in METHODS)
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?|[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,36 +49,18 @@ class Offer:
     """What the upstreams give: themselves, and tools with the place that names each."""
 
     upstreams: dict[str, Upstream] = field(default_factory=dict[str, Upstream])
-    tools: list[tuple[ToolSpec, Spot]] = field(default_factory=list[tuple[ToolSpec, Spot]])
+    entries: list[tuple[Entry, Spot]] = field(default_factory=list[tuple[Entry, Spot]])
     skipped: list[Skipped] = field(default_factory=list[Skipped])
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
+    """By upstream, a hash of all that compiling its operations reads."""
+    names: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """By upstream, the name of every operation, `METHOD path`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Selector:
-    """One member of `expose`; what is set must all match."""
-
-    tags: tuple[Word, ...]
-    operations: tuple[Word, ...]
-    methods: tuple[Word, ...]
-    paths: tuple[Word, ...]
-
-    def matches(self, operation: Operation) -> bool:
-        return (
-            (not self.tags or any(tag.text in operation.tags for tag in self.tags))
-            and (not self.operations or any(_is(operation, one.text) for one in self.operations))
-            and (
-                not self.methods
-                or any(one.text.upper() == operation.method.upper() for one in self.methods)
-            )
-            and (
-                not self.paths
-                or any(fnmatch.fnmatchcase(operation.path, one.text) for one in self.paths)
-            )
-        )
-
-
-def read_upstreams(root: Fields, people: People, read_spec: ReadSpec) -> Offer:
-    """Read `upstreams` and compile their specs."""
+def read_upstreams(
+    root: Fields, people: People, specs: Specs, pins: Pins, notes: Problems
+) -> Offer:
+    """Read `upstreams` and index their specs."""
     offer = Offer()
     for path, member in root.members("upstreams"):
         fields = root.as_fields(member.node, path, member.spot)
@@ -69,30 +68,52 @@ def read_upstreams(root: Fields, people: People, read_spec: ReadSpec) -> Offer:
             continue
         if not _NAME.fullmatch(member.key):
             root.problems.add(member.spot, f"{path}: must be 1 to 40 letters, digits, _ or -")
-        _Reader(member.key, fields, people, offer).read(read_spec)
+        pinned = pins.get(member.key, {})
+        _Reader(member.key, fields, people, offer, notes).read(specs, pinned)
     return offer
 
 
 class _Reader:
-    def __init__(self, name: str, fields: Fields, people: People, offer: Offer) -> None:
-        self._name, self._fields, self._people, self._offer = name, fields, people, offer
+    def __init__(
+        self, name: str, fields: Fields, people: People, offer: Offer, notes: Problems
+    ) -> None:
+        self._name, self._fields, self._people = name, fields, people
+        self._offer, self._notes = offer, notes
 
-    def read(self, read_spec: ReadSpec) -> None:
+    def read(self, specs: Specs, pinned: Mapping[str, str]) -> None:
         fields = self._fields
         upstream = self._upstream()
-        self._offer.upstreams[self._name] = upstream
-        selectors = self._selectors()
+        selectors = read_selectors(fields)
         treatments = self._treatments()
-        openapi = fields.word("openapi")
+        openapi, overlays = fields.word("openapi"), fields.words("overlays")
+        document = None
+        if openapi is not None:
+            document = open_document(fields, openapi, overlays, specs)
+        known = schemes_of(document) if document is not None else {}
+        credentials, always = read_credentials(fields, known)
+        upstream = replace(upstream, credentials=credentials)
+        self._offer.upstreams[self._name] = upstream
+        target = Target(
+            upstream=self._name,
+            places=self._places(upstream),
+            given=Given(
+                credentials=frozenset(credentials) if "credentials" in fields else None,
+                always=always,
+                headers=frozenset(one.name.lower() for one in upstream.headers),
+            ),
+            indexed=fields.choice("lists", ("brackets", "numbered"), "brackets") == "numbered",
+            deprecated=fields.flag("deprecated"),
+            pinned=pinned,
+        )
         fields.close()
         if openapi is None:
-            for key in ("expose", "operations"):
+            for key in ("expose", "operations", "overlays"):
                 if key in fields:
                     fields.complain(key, "means operations of a spec; openapi is missing")
-            return
-        document = self._document(openapi, read_spec)
-        if document is not None:
-            self._compile(document, upstream, selectors, treatments)
+        elif document is not None:
+            _Compiling(self._fields, self._offer, self._notes, document, treatments).run(
+                upstream, target, selectors
+            )
 
     def _upstream(self) -> Upstream:
         fields = self._fields
@@ -119,7 +140,45 @@ class _Reader:
             max_response_bytes=fields.integer(
                 "max_response_bytes", default.max_response_bytes, least=1_024, most=67_108_864
             ),
+            allow_private=tuple(self._private()),
         )
+
+    def _private(self) -> list[str]:
+        words = self._fields.words("allow_private")
+        for word in words:
+            if not _ADDRESS.fullmatch(word.text):
+                message = f"{self._fields.at('allow_private')}: {word.text[:60]!r} is no address"
+                self._fields.problems.add(word.spot, message)
+        return [word.text for word in words]
+
+    def _places(self, upstream: Upstream) -> Places:
+        fields = self._fields
+        variables: dict[str, str] = {}
+        for path, member in fields.members("variables"):
+            word = fields.as_word(member.node, path)
+            if word is not None:
+                variables[member.key] = word.text
+        allowed: dict[str, bool] = {}
+        for path, node in fields.nodes("allow_servers"):
+            credentials = False
+            word: Word | None
+            if isinstance(node.value, dict):
+                inner = fields.as_fields(node, path)
+                if inner is None:
+                    continue
+                inner.needs("url")
+                word, credentials = inner.word("url"), inner.flag("credentials")
+                inner.close()
+            else:
+                word = fields.as_word(node, path)
+            if word is None:
+                continue
+            origin = origin_of(word.text) if is_http_url(word.text) else None
+            if origin is None:
+                fields.problems.add(word.spot, f"{path}: must be https://host, as a server has it")
+            else:
+                allowed[origin] = credentials
+        return Places(base_url=upstream.base_url, variables=variables, allowed=allowed)
 
     def _headers(self, audience: str | None) -> list[HeaderTemplate]:
         found: dict[str, HeaderTemplate] = {}
@@ -145,25 +204,6 @@ class _Reader:
                 complain(f"${{approval.token}} needs {self._fields.path}.audience: who it is for")
         return list(found.values())
 
-    def _selectors(self) -> list[_Selector]:
-        found: list[_Selector] = []
-        for path, node in self._fields.nodes("expose"):
-            fields = self._fields.as_fields(node, path)
-            if fields is None:
-                continue
-            selector = _Selector(
-                tags=tuple(fields.words("tags")),
-                operations=tuple(fields.words("operations")),
-                methods=tuple(fields.words("methods")),
-                paths=tuple(fields.words("paths")),
-            )
-            fields.close()
-            if not (selector.tags or selector.operations or selector.methods or selector.paths):
-                message = f"{path}: names no tags, operations, methods or paths"
-                fields.problems.add(fields.spot, message)
-            found.append(selector)
-        return found
-
     def _treatments(self) -> dict[str, Treatment]:
         found: dict[str, Treatment] = {}
         for path, member in self._fields.members("operations"):
@@ -173,61 +213,86 @@ class _Reader:
                 operation.close()
         return found
 
-    def _document(self, openapi: Word, read_spec: ReadSpec) -> Document | None:
-        problems = self._fields.problems
-        try:
-            name, text = read_spec(openapi.text)
-        except OSError as error:
-            reason = error.strerror or "not a file"
-            self._fields.complain("openapi", f'"{openapi.text}" cannot be read: {reason}')
-            return None
-        try:
-            return Document(text, name=name)
-        except DocumentError as error:
-            problems.add(error.spot, error.message, file=name)
-            return None
 
-    def _compile(
+class _Compiling:
+    """One spec under one upstream."""
+
+    def __init__(
         self,
+        fields: Fields,
+        offer: Offer,
+        notes: Problems,
         document: Document,
-        upstream: Upstream,
-        selectors: Sequence[_Selector],
         treatments: Mapping[str, Treatment],
     ) -> None:
-        fields = self._fields
-        operations = list(document.operations())
-        self._check_selectors(selectors, operations)
-        self._check_treated(treatments, selectors, operations)
-        operators = [header.name for header in upstream.headers]
+        self._fields, self._offer, self._notes = fields, offer, notes
+        self._document, self._treatments = document, treatments
+        self._named = set[str]()
+        self._operators: tuple[str, ...] = ()
 
-        def selected(operation: Operation) -> bool:
-            return not selectors or any(one.matches(operation) for one in selectors)
-
-        def never_headers(operation: Operation) -> list[str]:
-            treatment = _treatment(treatments, operation)
-            header = treatment.retry.header if treatment else None
-            return [*operators, header] if header else operators
-
-        compiled = compile_document(
-            document, upstream=self._name, selected=selected, never_headers=never_headers
+    def run(self, upstream: Upstream, target: Target, selectors: Sequence[Selector]) -> None:
+        """Index the spec; what the operator names is compiled now, the rest when it is used."""
+        operations = list(self._document.operations())
+        check_selectors(self._fields, selectors, operations)
+        self._check_treated(selectors, operations)
+        self._named = {one.text for selector in selectors for one in selector.operations}
+        self._named |= self._treatments.keys()
+        self._operators = tuple(header.name for header in upstream.headers)
+        index = Index(
+            self._document,
+            target,
+            selected=lambda one: not selectors or any(each.matches(one) for each in selectors),
+            words=self._words,
         )
-        for tool in compiled.tools:
-            treatment = treatments.get(tool.operation_id or "") or treatments.get(
-                f"{tool.method} {tool.path}"
-            )
-            spot = fields.spot_of("openapi")
-            if treatment is not None:
-                tool = apply(tool, treatment, fields.problems)  # noqa: PLW2901 — the same tool
-                spot = treatment.name.spot if treatment.name else treatment.spot
-            self._offer.tools.append((tool, spot))
-        named = {one.text for selector in selectors for one in selector.operations}
-        for faulty in compiled.faulty:
-            self._report(document, faulty, named | treatments.keys())
+        for indexed in index.offered:
+            self._add(index, indexed)
+        for faulty in index.faulty:
+            self._report(faulty)
+        self._note(index, target)
+        name = target.upstream
+        self._offer.names[name] = {
+            f"{method.upper()} {path}": given for (method, path), given in index.names.items()
+        }
+        self._offer.inputs[name] = _hash([MAPPING, self._document.fingerprint(), asdict(target)])
 
-    def _report(self, document: Document, faulty: Faulty, named: set[str]) -> None:
+    def _words(self, operation: Operation) -> Words:
+        treatment = self._treatment(operation)
+        never = self._operators
+        if treatment is not None and treatment.retry.header:
+            never = (*never, treatment.retry.header)
+        media_type = treatment.media_type if treatment is not None else None
+        return Words(
+            never_headers=never,
+            media_type=media_type.text if media_type is not None else None,
+            is_named=self._is_named(operation),
+        )
+
+    def _is_named(self, operation: Operation) -> bool:
+        return bool(self._named) and (
+            operation.id in self._named
+            or f"{operation.method.upper()} {operation.path}" in self._named
+        )
+
+    def _add(self, index: Index, indexed: Indexed) -> None:
+        operation, treatment = indexed.operation, self._treatment(indexed.operation)
+        spot = self._fields.spot_of("openapi")
+        if not self._is_named(operation):
+            self._offer.entries.append((_lazily(index, indexed, self._document.name), spot))
+            return
+        try:
+            tool = index.tool(indexed)
+        except MappingError as error:
+            self._report(Faulty(operation=operation, reason=error.message, ref=error.ref))
+            return
+        if treatment is not None:
+            tool = apply(tool, treatment, self._fields.problems)
+            spot = treatment.name.spot if treatment.name else treatment.spot
+        self._offer.entries.append((ready(tool), spot))
+
+    def _report(self, faulty: Faulty) -> None:
         """What the operator asked for by name is a problem; the rest is listed as skipped."""
-        operation = faulty.operation
-        if any(_is(operation, name) for name in named):
+        operation, document = faulty.operation, self._document
+        if self._is_named(operation):
             needle = faulty.ref or operation.id or operation.path
             spot = document.spot_of(f'"{needle}"')
             if (spot.line, spot.column) == (1, 1):
@@ -239,57 +304,60 @@ class _Reader:
                 Skipped(source=document.name, operation=operation.label, reason=faulty.reason)
             )
 
-    def _check_selectors(
-        self, selectors: Sequence[_Selector], operations: Sequence[Operation]
-    ) -> None:
-        tags = {tag for operation in operations for tag in operation.tags}
-        problems = self._fields.problems
-        for at, selector in enumerate(selectors):
-            path = f"{self._fields.path}.expose[{at}]"
-            for word in selector.tags:
-                if word.text not in tags:
-                    hint = suggest(word.text, tags)
-                    message = f'{path}.tags: no operation has the tag "{word.text[:60]}"{hint}'
-                    problems.add(word.spot, message)
-            for word in selector.operations:
-                self._check_operation(word, f"{path}.operations", operations)
-            for word in selector.methods:
-                if word.text.upper() not in _UPPER:
-                    hint = suggest(word.text.upper(), _UPPER)
-                    message = f'{path}.methods: "{word.text[:20]}" is not a method{hint}'
-                    problems.add(word.spot, message)
-            for word in selector.paths:
-                if not any(fnmatch.fnmatchcase(one.path, word.text) for one in operations):
-                    message = f'{path}.paths: no operation has a path like "{word.text[:100]}"'
-                    problems.add(word.spot, message)
-
-    def _check_operation(self, word: Word, path: str, operations: Sequence[Operation]) -> bool:
-        if any(_is(operation, word.text) for operation in operations):
-            return True
-        hint = suggest(word.text, [operation.label for operation in operations])
-        message = f'{path}: the spec has no operation "{word.text[:80]}"{hint}'
-        self._fields.problems.add(word.spot, message)
-        return False
+    def _note(self, index: Index, target: Target) -> None:
+        spot, path = self._fields.spot_of("openapi"), self._fields.path
+        for note in self._document.notes:
+            self._notes.add(spot, f"{path}: {note}")
+        by_reason: dict[str, int] = {}
+        for one in index.left_out:
+            by_reason[one.reason] = by_reason.get(one.reason, 0) + 1
+        for reason, count in by_reason.items():
+            self._notes.add(spot, f"{path}: {count} operations are left out: {reason}")
+        for operation, kept, given in index.renamed:
+            message = f'{operation} keeps its name "{kept}"; without the lock it is "{given}"'
+            self._notes.add(spot, f"{path}: {message}")
+        listed = {f"{method.upper()} {path}" for method, path in index.names}
+        for operation in sorted(target.pinned.keys() - listed):
+            self._notes.add(spot, f"{path}: {operation} is in the lock, but no longer in the spec")
 
     def _check_treated(
-        self,
-        treatments: Mapping[str, Treatment],
-        selectors: Sequence[_Selector],
-        operations: Sequence[Operation],
+        self, selectors: Sequence[Selector], operations: Sequence[Operation]
     ) -> None:
-        for name, treatment in treatments.items():
+        for name, treatment in self._treatments.items():
             word = Word(text=name, spot=treatment.spot)
-            if not self._check_operation(word, f"{self._fields.path}.operations", operations):
+            path = f"{self._fields.path}.operations"
+            if not check_operation(self._fields, word, path, operations):
                 continue
-            meant = [operation for operation in operations if _is(operation, name)]
+            meant = [operation for operation in operations if is_named(operation, name)]
             if selectors and not any(one.matches(meant[0]) for one in selectors):
                 message = f"{treatment.path}: is not exposed; add it to {self._fields.path}.expose"
                 self._fields.problems.add(treatment.spot, message)
 
+    def _treatment(self, operation: Operation) -> Treatment | None:
+        if not self._treatments:
+            return None
+        return self._treatments.get(operation.id or "") or self._treatments.get(
+            f"{operation.method.upper()} {operation.path}"
+        )
 
-def _is(operation: Operation, name: str) -> bool:
-    return name == operation.id or name == f"{operation.method.upper()} {operation.path}"
+
+def _lazily(index: Index, indexed: Indexed, source: str) -> Entry:
+    def build() -> ToolSpec | Skipped:
+        try:
+            return index.tool(indexed)
+        except MappingError as error:
+            label = indexed.operation.label
+            return Skipped(source=source, operation=label, reason=error.message)
+
+    return Entry(card=indexed.card, build=build)
 
 
-def _treatment(treatments: Mapping[str, Treatment], operation: Operation) -> Treatment | None:
-    return next((one for name, one in treatments.items() if _is(operation, name)), None)
+def _hash(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=_listed)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _listed(value: object) -> list[str]:
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    raise TypeError(f"{type(value).__name__} has no place in a hash")

@@ -10,7 +10,14 @@ from typing import Literal
 
 Place = Literal["path", "query", "header", "cookie", "querystring"]
 Style = Literal[
-    "simple", "label", "matrix", "form", "spaceDelimited", "pipeDelimited", "deepObject"
+    "simple",
+    "label",
+    "matrix",
+    "form",
+    "spaceDelimited",
+    "pipeDelimited",
+    "tabDelimited",
+    "deepObject",
 ]
 BodyKind = Literal["none", "members", "whole"]
 BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml"]

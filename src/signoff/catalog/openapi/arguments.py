@@ -11,6 +11,7 @@ from typing import cast
 from signoff.canonical import Json
 from signoff.catalog.openapi import bodies
 from signoff.catalog.openapi.documents import MappingError
+from signoff.catalog.openapi.encodings import FILE, is_list_of_files
 from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
@@ -32,7 +33,13 @@ class Arguments:
     secret: frozenset[str]
 
 
-def merge(candidates: Sequence[Candidate], shape: bodies.Shape, converter: Converter) -> Arguments:
+def merge(
+    candidates: Sequence[Candidate],
+    shape: bodies.Shape,
+    converter: Converter,
+    *,
+    indexed: bool = False,
+) -> Arguments:
     """Return the merged input of `candidates` (parameters) and a body.
 
     Raises:
@@ -70,7 +77,8 @@ def merge(candidates: Sequence[Candidate], shape: bodies.Shape, converter: Conve
     return Arguments(
         schema=schema,
         parameters=tuple(
-            _parameter(candidate, names[_wire(candidate)], secret) for candidate in candidates
+            _parameter(candidate, names[_wire(candidate)], secret, indexed=indexed)
+            for candidate in candidates
         ),
         body=replace(body, open_members=rest is not False and shape.kind == "members"),
         secret=frozenset(secret),
@@ -82,7 +90,7 @@ def _wire(candidate: Candidate) -> Wire:
 
 
 def _property(candidate: Candidate, converter: Converter, uses: set[str]) -> Schema:
-    made = dict(converter.convert(candidate.schema, uses))
+    made = dict(_file(candidate, converter) or converter.convert(candidate.schema, uses))
     own = plain_text(candidate.description, limit=_DESCRIPTION)
     text = own or str(made.get("description", ""))
     if not ARGUMENT.fullmatch(candidate.name):
@@ -94,7 +102,21 @@ def _property(candidate: Candidate, converter: Converter, uses: set[str]) -> Sch
     return made
 
 
-def _parameter(candidate: Candidate, argument: str, secret: set[str]) -> Parameter:
+def _file(candidate: Candidate, converter: Converter) -> Schema | None:
+    if not candidate.is_file:
+        return None
+    text: Schema = {}
+    for part in converter.parts(candidate.schema):
+        text = {"description": part.get("description"), **text}
+    words = {key: value for key, value in text.items() if isinstance(value, str)}
+    if is_list_of_files(converter, candidate.schema):
+        return {"type": "array", "items": dict(FILE), **words}
+    return {**FILE, **words}
+
+
+def _parameter(
+    candidate: Candidate, argument: str, secret: set[str], *, indexed: bool
+) -> Parameter:
     return Parameter(
         argument=argument,
         name=candidate.name,
@@ -105,6 +127,8 @@ def _parameter(candidate: Candidate, argument: str, secret: set[str]) -> Paramet
         allow_reserved=candidate.allow_reserved,
         content_type=candidate.content_type,
         secret=argument in secret,
+        indexed=indexed and candidate.style == "deepObject",
+        encodings=candidate.encodings,
     )
 
 
@@ -120,6 +144,9 @@ def _body(shape: bodies.Shape, names: dict[Wire, str], converter: Converter) -> 
             required=shape.required,
             argument=wires["body"],
             secrets=paths,
+            format=shape.format,
+            encodings=shape.encodings,
+            xml=shape.xml,
         )
     return Body(
         kind="members",
@@ -127,6 +154,8 @@ def _body(shape: bodies.Shape, names: dict[Wire, str], converter: Converter) -> 
         required=shape.required,
         members={argument: name for name, argument in wires.items()},
         secrets=paths,
+        format=shape.format,
+        encodings=shape.encodings,
     )
 
 

@@ -5,22 +5,25 @@ only where nothing is lost by it: a plain object, without a union, a condition o
 of its members.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from signoff.canonical import Json
+from signoff.catalog.openapi import encodings, media
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of, list_of
 from signoff.catalog.openapi.parameters import Candidate
-from signoff.catalog.wire import BodyKind
+from signoff.catalog.openapi.schemas import Converter
+from signoff.catalog.openapi.xml_hints import document_hint
+from signoff.catalog.wire import BodyFormat, BodyKind, Encoding, XmlHint
 
-_FORM: Final = "application/x-www-form-urlencoded"
-_BYTES: Final = "application/octet-stream"
 _LOSSY: Final = frozenset({
     "anyOf", "oneOf", "not", "if", "then", "else", "patternProperties", "propertyNames",
     "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "discriminator",
     "unevaluatedProperties", "const", "enum",
 })  # fmt: skip
 _MOST_PARTS: Final = 64
+_XML_TEXT: Final[Mapping[str, Json]] = {"type": "string", "description": "The XML itself"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +31,29 @@ class Shape:
     """A body before its arguments have names. `rest` is the schema of undeclared members."""
 
     kind: BodyKind = "none"
-    content_type: str = "application/json"
+    format: BodyFormat = "json"
+    content_type: str = media.JSON
     required: bool = False
     candidates: tuple[Candidate, ...] = ()
     needed: tuple[str, ...] = ()
     rest: Json = False
     schemas: tuple[Json, ...] = field(default=())
     """The schema, or each merged part of it; for finding secrets."""
+    encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
+    xml: XmlHint | None = None
 
 
-def read(document: Document, operation: Operation) -> Shape:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the catalogue says of bodies: a media type, and whether brackets number lists."""
+
+    media_type: str | None = None
+    indexed: bool = False
+
+
+def read(
+    document: Document, operation: Operation, converter: Converter, wish: Wish | None = None
+) -> Shape:
     """Return how the operation's body is made.
 
     Raises:
@@ -50,54 +66,156 @@ def read(document: Document, operation: Operation) -> Shape:
     content = dict_of(body.get("content"))
     if not content:
         return Shape()
-    required = body.get("required") is True
-    written = _choose(content)
-    media_type = "application/json" if "*" in written else written
-    schema = dict_of(content[written]).get("schema", {})
-    essence = _essence(media_type)
-    if essence.startswith("text/") or essence == _BYTES:
-        text: dict[str, Json] = {"type": "string"}
-        if essence == _BYTES:
-            text["contentEncoding"] = "base64"
-        return _whole(media_type, text, body, required=required)
-    if _is_empty(schema) and not required:
-        return Shape()
-    parts = _plain_parts(document, schema)
-    if parts is None:
-        if essence == _FORM:
-            raise MappingError("its form body is not a plain object")
-        return _whole(media_type, schema, body, required=required)
-    return _members(media_type, parts, required=required)
+    return _Reader(document, converter, body, wish or Wish()).read(content)
 
 
-def is_json(media_type: str) -> bool:
-    """Say whether a media type is JSON (RFC 6839 §3.1 for `+json`)."""
-    essence = _essence(media_type)
-    return essence == "application/json" or essence.endswith("+json")
+class _Reader:
+    def __init__(
+        self, document: Document, converter: Converter, body: dict[str, Json], wish: Wish
+    ) -> None:
+        self._document, self._converter, self._wish = document, converter, wish
+        self._description = body.get("description")
+        self._required = body.get("required") is True
 
+    def read(self, content: dict[str, Json]) -> Shape:
+        written = self._choose(content)
+        format_ = media.format_of(written) or "binary"
+        described = self._document.follow(content[written])
+        schema = described.get("schema", {})
+        match format_:
+            case "text":
+                return self._whole(written, format_, {"type": "string"})
+            case "binary":
+                text: Json = {"type": "string", "contentEncoding": "base64"}
+                return self._whole(written, format_, text)
+            case "xml":
+                return self._xml(written, schema)
+            case "json" | "form" | "multipart":
+                return self._object(written, format_, described)
 
-def _essence(media_type: str) -> str:
-    return media_type.partition(";")[0].strip().lower()
+    def _choose(self, content: dict[str, Json]) -> str:
+        wanted = self._wish.media_type
+        if wanted is not None:
+            for written in content:
+                if media.essence(written) == media.essence(wanted):
+                    return written
+            listed = ", ".join(sorted(content))[:120]
+            raise MappingError(f"its body is {listed}, not {wanted[:60]}")
+        best = media.preferred(content)
+        if best is None:
+            listed = ", ".join(sorted(content))[:120]
+            raise MappingError(f"its body is {listed}, which cannot be sent")
+        return best
 
+    def _object(self, written: str, format_: BodyFormat, described: dict[str, Json]) -> Shape:
+        schema = described.get("schema", {})
+        if _is_empty(schema) and not self._required:
+            return Shape()
+        parts = _plain_parts(self._document, schema)
+        if parts is None:
+            if format_ != "json" and not _may_be_object(self._converter, schema):
+                raise MappingError(f"its {format_} body is not an object")
+            members = _declared(self._converter, schema)
+        else:
+            members = {
+                name: member
+                for part in parts
+                for name, member in dict_of(part.get("properties")).items()
+            }
+        planned: dict[str, Encoding] = {}
+        if format_ != "json":
+            planned = encodings.plan(
+                self._converter,
+                members,
+                dict_of(described.get("encoding")),
+                format_,
+                indexed=self._wish.indexed,
+            )
+        if parts is None:
+            return self._whole(written, format_, schema, planned)
+        return self._members(written, format_, parts, planned)
 
-def _choose(content: dict[str, Json]) -> str:
-    def rank(media_type: str) -> int:
-        essence = _essence(media_type)
-        if essence == "application/json":
-            return 0
-        if is_json(essence) or essence in ("*/*", "application/*"):
-            return 1
-        if essence == _FORM:
-            return 2
-        if essence.startswith("text/") and "xml" not in essence:
-            return 3
-        return 4 if essence == _BYTES else 5
+    def _xml(self, written: str, schema: Json) -> Shape:
+        hint = document_hint(self._converter, schema)
+        choice: Json = dict(_XML_TEXT)
+        if hint is not None:
+            choice = {"anyOf": [schema, dict(_XML_TEXT)]}
+        shape = self._whole(written, "xml", choice)
+        return Shape(
+            kind="whole",
+            format="xml",
+            content_type=shape.content_type,
+            required=self._required,
+            candidates=shape.candidates,
+            schemas=(schema,),
+            xml=hint,
+        )
 
-    best = min(content, key=lambda media_type: (rank(media_type), media_type))
-    if rank(best) == 5:  # noqa: PLR2004 — one past the last that can be sent
-        listed = ", ".join(sorted(content))[:120]
-        raise MappingError(f"its body is {listed}, which is not supported yet")
-    return best
+    def _whole(
+        self,
+        written: str,
+        format_: BodyFormat,
+        schema: Json,
+        planned: Mapping[str, Encoding] | None = None,
+    ) -> Shape:
+        candidate = Candidate(
+            name="body",
+            place="body",
+            schema=schema,
+            required=self._required,
+            description=self._description,
+        )
+        return Shape(
+            kind="whole",
+            format=format_,
+            content_type=media.sent_as(written),
+            required=self._required,
+            candidates=(candidate,),
+            schemas=(schema,),
+            encodings=planned or {},
+        )
+
+    def _members(
+        self,
+        written: str,
+        format_: BodyFormat,
+        parts: list[dict[str, Json]],
+        planned: Mapping[str, Encoding],
+    ) -> Shape:
+        required = self._required
+        needed = {
+            name
+            for part in parts
+            for name in list_of(part.get("required"))
+            if isinstance(name, str)
+        }
+        members: dict[str, Json] = {}
+        for part in parts:
+            members.update(dict_of(part.get("properties")))
+        candidates = [
+            Candidate(
+                name=name,
+                place="body",
+                schema=schema,
+                required=required and name in needed,
+                is_file=name in planned and planned[name].is_file,
+            )
+            for name, schema in members.items()
+        ]
+        rest: Json = False
+        for part in parts:
+            rest = part.get("additionalProperties", rest)
+        return Shape(
+            kind="members",
+            format=format_,
+            content_type=media.sent_as(written),
+            required=required,
+            candidates=tuple(candidates),
+            needed=tuple(sorted(needed)),
+            rest=rest,
+            schemas=tuple[Json, ...](parts),
+            encodings=planned,
+        )
 
 
 def _is_empty(schema: Json) -> bool:
@@ -108,21 +226,20 @@ def _is_empty(schema: Json) -> bool:
     )
 
 
-def _whole(media_type: str, schema: Json, body: dict[str, Json], *, required: bool) -> Shape:
-    candidate = Candidate(
-        name="body",
-        place="body",
-        schema=schema,
-        required=required,
-        description=body.get("description"),
-    )
-    return Shape(
-        kind="whole",
-        content_type=media_type,
-        required=required,
-        candidates=(candidate,),
-        schemas=(schema,),
-    )
+def _may_be_object(converter: Converter, schema: Json) -> bool:
+    return all("object" in str(part.get("type", "object")) for part in converter.parts(schema))
+
+
+def _declared(converter: Converter, schema: Json) -> dict[str, Json]:
+    """Return the members that any branch of a schema declares, for how they are written."""
+    found: dict[str, Json] = {}
+    for part in converter.parts(schema):
+        found |= dict_of(part.get("properties"))
+        for keyword in ("anyOf", "oneOf"):
+            for branch in list_of(part.get(keyword)):
+                for inner in converter.parts(branch):
+                    found = {**dict_of(inner.get("properties")), **found}
+    return found
 
 
 def _plain_parts(document: Document, schema: Json) -> list[dict[str, Json]] | None:
@@ -130,49 +247,31 @@ def _plain_parts(document: Document, schema: Json) -> list[dict[str, Json]] | No
     found: list[dict[str, Json]] = []
     waiting = [schema]
     while waiting:
-        part = waiting.pop()
-        if len(found) >= _MOST_PARTS or not isinstance(part, dict):
-            return None
-        if isinstance(part.get("$ref"), str):
-            siblings = part.keys() - {"$ref", "description", "title"}
-            if siblings and not document.is_3_0:
-                return None
-            part = document.follow(part)
-        if part.keys() & _LOSSY or part.get("nullable") is True:
-            return None
-        if part.get("type", "object") not in ("object", ["object"]):
+        part = _plain_part(document, waiting.pop())
+        if part is None or len(found) >= _MOST_PARTS:
             return None
         found.append(part)
         waiting.extend(reversed(list_of(part.get("allOf"))))
-    declared = [dict_of(part.get("properties")) for part in found]
-    names = [name for members in declared for name in members]
+    declared: dict[str, Json] = {}
+    for part in found:
+        for name, member in dict_of(part.get("properties")).items():
+            if declared.setdefault(name, member) != member:
+                return None
     rests = [part["additionalProperties"] for part in found if "additionalProperties" in part]
-    if len(set(names)) != len(names) or (
-        len(found) > 1 and any(rest is not True for rest in rests)
-    ):
+    if len(found) > 1 and any(rest is not True for rest in rests):
         return None
     is_object = any("object" in str(part.get("type")) for part in found)
-    return found if names or (is_object and not any(rests)) else None
+    return found if declared or (is_object and not any(rests)) else None
 
 
-def _members(media_type: str, parts: list[dict[str, Json]], *, required: bool) -> Shape:
-    needed = {
-        name for part in parts for name in list_of(part.get("required")) if isinstance(name, str)
-    }
-    candidates = [
-        Candidate(name=name, place="body", schema=schema, required=required and name in needed)
-        for part in parts
-        for name, schema in dict_of(part.get("properties")).items()
-    ]
-    rest: Json = False
-    for part in parts:
-        rest = part.get("additionalProperties", rest)
-    return Shape(
-        kind="members",
-        content_type=media_type,
-        required=required,
-        candidates=tuple(candidates),
-        needed=tuple(sorted(needed)),
-        rest=rest,
-        schemas=tuple[Json, ...](parts),
-    )
+def _plain_part(document: Document, part: Json) -> dict[str, Json] | None:
+    if not isinstance(part, dict):
+        return None
+    if isinstance(part.get("$ref"), str):
+        siblings = part.keys() - {"$ref", "description", "title"}
+        if siblings and not document.has_old_schemas:
+            return None
+        part = document.follow(part)
+    is_nullable = part.get("nullable") is True or part.get("x-nullable") is True
+    is_object = part.get("type", "object") in ("object", ["object"])
+    return part if is_object and not is_nullable and not part.keys() & _LOSSY else None

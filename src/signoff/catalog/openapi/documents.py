@@ -1,33 +1,33 @@
-"""One OpenAPI document in memory: parsed, its version known, its local `$ref`s resolved.
+"""One OpenAPI document in memory: parsed, its version known, its `$ref`s resolved.
 
-Owns parsing (JSON and YAML), the JSON Pointer resolver with its memo, and where in the text
-something stands. Reads no file and no network: bytes come in; a remote or file `$ref` is an error
-of whoever uses it.
+Owns the versions (2.0 to 3.2), the resolver with its memo, the walk over operations, and where in
+the text something stands. Reads other files only where it was given a reader of them, and never
+the network: a `$ref` that cannot be followed is an error of whoever uses it.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
-import orjson
-
 from signoff.canonical import Json
-from signoff.catalog.yaml_source import SPEC_LIMITS, Spot, YamlError, read
+from signoff.catalog.openapi.files import Files, OutsideError, ReadFile, absolute
+from signoff.catalog.openapi.sources import DocumentError, ParsedCache, parse
+from signoff.catalog.yaml_source import Spot
 
-METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_VERSION: Final = re.compile(r"3\.[01](\.[0-9]+)?(-.*)?")
+__all__ = ["Document", "DocumentError", "MappingError", "Operation", "dict_of", "list_of"]
+
+Version: TypeAlias = Literal["2.0", "3.0", "3.1", "3.2"]
+
+METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+_VERSION: Final = re.compile(r"3\.([0-9]{1,3})(\.[0-9]+)?(-.*)?")
+_NEWEST: Final = 2
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}")
+_LEAVES: Final = re.compile(rb"""["']?\$ref["']?\s*:\s*["']?[^#"'\s{\[\\]""")
 _LONGEST_CHAIN: Final = 32
 _START: Final = Spot(line=1, column=1)
-
-
-class DocumentError(ValueError):
-    """The document as a whole cannot be used."""
-
-    def __init__(self, message: str, spot: Spot = _START) -> None:
-        super().__init__(message)
-        self.message, self.spot = message, spot
 
 
 class MappingError(ValueError):
@@ -40,12 +40,19 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation as the document writes it; `shared` are the path item's parameters."""
+    """One operation as the document writes it; `shared` are the path item's parameters.
+
+    `method` is lower-case for the methods that OpenAPI names, and as written for others (3.2).
+    """
 
     path: str
     method: str
     members: Mapping[str, Json]
     shared: Json = None
+    servers: Json = None
+    """The path item's servers."""
+    extensions: Mapping[str, Json] | None = None
+    """The path item, for what an extension says of all its operations."""
     fault: MappingError | None = None
 
     @property
@@ -66,39 +73,48 @@ class Operation:
 
 
 class Document:
-    """A parsed OpenAPI 3.0 or 3.1 document."""
+    """A parsed OpenAPI document. `notes` are for the operator."""
 
-    def __init__(self, text: bytes, *, name: str) -> None:
+    def __init__(
+        self,
+        text: bytes,
+        *,
+        name: str,
+        read: ReadFile | None = None,
+        cache: ParsedCache | None = None,
+        root: dict[str, Json] | None = None,
+        laid: Sequence[bytes] = (),
+    ) -> None:
+        """Parse `text`; `root` is what the overlays `laid` made of it, if there are any."""
         self.name = name
         self._text = text
-        root = _parse(text)
-        if not isinstance(root, dict):
+        self._laid = tuple(laid)
+        self._home = name.replace("\\", "/").rsplit("/", 1)[-1]
+        self._files = Files(read, home=self._home, cache=cache) if read is not None else None
+        parsed = parse(text, cache) if root is None else root
+        if not isinstance(parsed, dict):
             raise DocumentError("not an OpenAPI document: the top is not a mapping")
-        self.root: dict[str, Json] = root
-        self.is_3_0 = _version(root).startswith("3.0")
+        self.root: dict[str, Json] = parsed
+        self.notes: list[str] = []
+        self.version: Version = self._versioned()
         self._resolved: dict[str, Json] = {}
+        self._anchors: dict[str, Json] | None = None
+        self._ids: dict[str, Json] | None = None
+
+    @property
+    def has_old_schemas(self) -> bool:
+        """Say whether schemas are those before JSON Schema 2020-12 (`nullable`, bare `$ref`s)."""
+        return self.version in ("2.0", "3.0")
 
     def resolve(self, ref: str) -> Json:
-        """Return what a local `$ref` points at (RFC 6901, as a URI fragment).
+        """Return what a `$ref` points at: an RFC 6901 fragment, an anchor, or part of a file.
 
         Raises:
-            MappingError: it is not local, or nothing stands there.
+            MappingError: it is remote, leaves the folder, or nothing stands there.
         """
-        if ref in self._resolved:
-            return self._resolved[ref]
-        if not ref.startswith("#"):
-            raise MappingError(f'the $ref "{ref[:200]}" leaves the document', ref=ref)
-        value: Json = self.root
-        for step in unquote(ref[1:]).split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(value, dict) and name in value:
-                value = value[name]
-            elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            else:
-                raise MappingError(f'the $ref "{ref[:200]}" points at nothing', ref=ref)
-        self._resolved[ref] = value
-        return value
+        if ref not in self._resolved:
+            self._resolved[ref] = self._find(ref)
+        return self._resolved[ref]
 
     def follow(self, value: Json) -> dict[str, Json]:
         """Return `value`, or what its chain of `$ref`s ends at, as a mapping.
@@ -126,29 +142,137 @@ class Document:
         start = self._text.rfind(b"\n", 0, at) + 1
         return Spot(line=self._text.count(b"\n", 0, at) + 1, column=at - start + 1)
 
+    def fingerprint(self) -> str:
+        """Return a hash of the text and of every file that it leads to."""
+        self._read_everything()
+        texts = {"": self._text, **(self._files.texts if self._files is not None else {})}
+        whole = hashlib.sha256()
+        for overlay in self._laid:
+            whole.update(hashlib.sha256(overlay).digest())
+        for path in sorted(texts):
+            whole.update(f"{path}\n{hashlib.sha256(texts[path]).hexdigest()}\n".encode())
+        return whole.hexdigest()
+
     def operations(self) -> Iterator[Operation]:
         """Yield every operation in the document's order; a broken path item yields its fault."""
         for path, raw in dict_of(self.root.get("paths")).items():
             if path.startswith("x-"):
                 continue
             try:
-                shared = self.follow(raw)
+                shared = self._path_item(raw)
             except MappingError as error:
                 yield Operation(path=path, method="any", members={}, fault=error)
                 continue
-            for method in METHODS:
-                members = shared.get(method)
-                if method not in shared:
-                    continue
+            for method, members in self._methods(shared):
                 yield Operation(
                     path=path,
                     method=method,
                     members=dict_of(members),
                     shared=shared.get("parameters"),
-                    fault=None
-                    if isinstance(members, dict)
-                    else MappingError("the operation is not a mapping"),
+                    servers=shared.get("servers"),
+                    extensions=shared,
+                    fault=_method_fault(method, members),
                 )
+
+    def _path_item(self, raw: Json) -> dict[str, Json]:
+        item = dict_of(raw)
+        if not isinstance(item.get("$ref"), str):
+            return self.follow(raw)
+        # OpenAPI §Path Item Object: what stands beside the $ref is kept where it does not clash.
+        beside = {key: value for key, value in item.items() if key != "$ref"}
+        return {**self.follow(raw), **beside}
+
+    def _methods(self, item: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+        for method in METHODS:
+            if method in item and (method != "query" or self.version == "3.2"):
+                yield method, item[method]
+        if self.version == "3.2":
+            for method, members in dict_of(item.get("additionalOperations")).items():
+                yield method, members
+
+    def _find(self, ref: str) -> Json:
+        if (embedded := self._embedded(ref)) is not _NOTHING:
+            return embedded
+        try:
+            where = absolute(self._local(ref), "", self._home)
+            path, _, fragment = where.partition("#")
+            root = self._root_of(path)
+        except OutsideError as error:
+            raise MappingError(f'the $ref "{ref[:200]}" {error}', ref=ref) from None
+        if fragment and not fragment.startswith("/"):
+            found = self._anchor(f"{path}#{unquote(fragment)}", root)
+        else:
+            found = _pointed(root, fragment)
+        if found is _NOTHING:
+            raise MappingError(f'the $ref "{ref[:200]}" points at nothing', ref=ref)
+        return found
+
+    def _root_of(self, path: str) -> Json:
+        if not path:
+            return self.root
+        if self._files is None:
+            raise OutsideError("leaves the document")
+        return self._files.root(path)
+
+    def _local(self, ref: str) -> str:
+        """OpenAPI 3.2 §`$self`: the document's own URI is another way to write `#`."""
+        own = self.root.get("$self")
+        if isinstance(own, str) and own and ref.partition("#")[0] == own.partition("#")[0]:
+            return f"#{ref.partition('#')[2]}"
+        return ref
+
+    def _embedded(self, ref: str) -> Json:
+        """Return what a schema of this document calls itself by `$id` (JSON Schema §8.2.1)."""
+        base, _, fragment = ref.partition("#")
+        if ":" not in base or self.has_old_schemas:
+            return _NOTHING
+        if self._ids is None:
+            named = ((part.get("$id"), part) for part in _walk(self.root))
+            self._ids = {id_: part for id_, part in named if isinstance(id_, str)}
+        return _pointed(self._ids[base], fragment) if base in self._ids else _NOTHING
+
+    def _anchor(self, name: str, root: Json) -> Json:
+        if self._anchors is None:
+            self._anchors = {}
+        if name not in self._anchors:
+            path = name.partition("#")[0]
+            for anchor, schema in _anchors(root):
+                self._anchors.setdefault(f"{path}#{anchor}", schema)
+        return self._anchors.get(name, _NOTHING)
+
+    def _read_everything(self) -> None:
+        """Read every file that is referred to, so that the fingerprint covers them all."""
+        if self._files is None or not _LEAVES.search(self._text):
+            return
+        waiting: list[str] = list(_outer(self.root))
+        seen = set[str]()
+        while waiting:
+            ref = waiting.pop()
+            try:
+                path = absolute(self._local(ref), "", self._home).partition("#")[0]
+                if not path or path in seen:
+                    continue
+                seen.add(path)
+                waiting.extend(_outer(self._files.root(path)))
+            except OutsideError:
+                continue
+
+    def _versioned(self) -> Version:
+        root = self.root
+        if str(root.get("swagger")) == "2.0":  # YAML without quotes makes it a number
+            return "2.0"
+        if "swagger" in root:
+            raise DocumentError(f"Swagger {str(root['swagger'])[:20]} is not supported; 2.0 is")
+        version = root.get("openapi")
+        if not isinstance(version, str):
+            raise DocumentError('not an OpenAPI document: the text "openapi: 3.x" is missing')
+        found = _VERSION.fullmatch(version)
+        if found is None:
+            raise DocumentError(f"OpenAPI {version[:20]} is not supported; 2.0 to 3.2 are")
+        if int(found[1]) > _NEWEST:
+            self.notes.append(f"OpenAPI {version[:20]} is read as 3.2, the newest that is known")
+        known: tuple[Version, ...] = ("3.0", "3.1", "3.2")
+        return known[min(int(found[1]), _NEWEST)]
 
 
 def dict_of(value: Json) -> dict[str, Json]:
@@ -161,41 +285,52 @@ def list_of(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
-def _parse(text: bytes) -> Json:
-    if len(text) > SPEC_LIMITS.size:
-        raise DocumentError(f"the document is larger than {SPEC_LIMITS.size} bytes")
-    if text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        return _parse_json(text)
-    return _parse_yaml(text)
+_NOTHING: Final[Json] = ["nothing stands there"]
 
 
-def _parse_json(text: bytes) -> Json:
-    try:
-        # Beyond 64 bits it reads the nearest double: bounds and examples bear it, and an argument's
-        # own digits never pass through here.
-        return cast("Json", orjson.loads(text))
-    except orjson.JSONDecodeError as error:
-        try:  # YAML's flow style begins like JSON
-            return _parse_yaml(text)
-        except DocumentError:
-            spot = Spot(line=error.lineno, column=error.colno)
-            raise DocumentError(f"not valid JSON: {error.msg}", spot) from None
+def _pointed(root: Json, pointer: str) -> Json:
+    value = root
+    for step in unquote(pointer).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return _NOTHING
+    return value
 
 
-def _parse_yaml(text: bytes) -> Json:
-    try:
-        return read(text, SPEC_LIMITS)
-    except YamlError as error:
-        spot = Spot(line=error.line, column=error.column)
-        raise DocumentError(error.message, spot) from None
+def _method_fault(method: str, members: Json) -> MappingError | None:
+    if not isinstance(members, dict):
+        return MappingError("the operation is not a mapping")
+    if _TOKEN.fullmatch(method) is None:
+        return MappingError("its method is not one that HTTP allows")
+    return None
 
 
-def _version(root: Mapping[str, Json]) -> str:
-    if "swagger" in root:
-        raise DocumentError("Swagger 2.0 is not supported yet; convert it to OpenAPI 3")
-    version = root.get("openapi")
-    if not isinstance(version, str):
-        raise DocumentError('not an OpenAPI document: the text "openapi: 3.x" is missing')
-    if not _VERSION.fullmatch(version):
-        raise DocumentError(f"OpenAPI {version[:20]} is not supported; 3.0 and 3.1 are")
-    return version
+def _walk(root: Json) -> Iterator[dict[str, Json]]:
+    waiting: list[Json] = [root]
+    seen = set[int]()  # YAML aliases share what they name
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict | list) and id(part) not in seen:
+            seen.add(id(part))
+            if isinstance(part, dict):
+                yield part
+                waiting.extend(part.values())
+            else:
+                waiting.extend(part)
+
+
+def _anchors(root: Json) -> Iterator[tuple[str, Json]]:
+    for part in _walk(root):
+        for key in ("$anchor", "$dynamicAnchor"):
+            anchor = part.get(key)
+            if isinstance(anchor, str):
+                yield anchor, part
+
+
+def _outer(root: Json) -> Sequence[str]:
+    found = (part.get("$ref") for part in _walk(root))
+    return [ref for ref in found if isinstance(ref, str) and not ref.startswith("#")]

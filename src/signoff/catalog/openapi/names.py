@@ -16,13 +16,21 @@ K = TypeVar("K", bound=Hashable)
 
 TOOL: Final = re.compile(r"[A-Za-z0-9_-]{1,48}")
 ARGUMENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-RESERVED: Final = ("call_status", "repeat_call", "withdraw_call")
+RESERVED: Final = (
+    "call_status",
+    "execute_tool",
+    "describe_tool",
+    "repeat_call",
+    "search_tools",
+    "withdraw_call",
+)
 
 _TOOL_LENGTH: Final = 48
 _ARGUMENT_LENGTH: Final = 64
 _HASH_LENGTH: Final = 8
 _SEPARATORS: Final = re.compile(r"[^A-Za-z0-9]+")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_FILE_END: Final = re.compile(r"\.(?:ya?ml|json)#?$")
 _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\]")
 
 
@@ -34,9 +42,30 @@ class Wire:
     name: str
 
 
-def tool_names(operations: Iterable[tuple[str | None, str, str]]) -> dict[tuple[str, str], str]:
-    """Return a legal, unique name for each `(operationId, method, path)`, by method and path."""
+def tool_names(
+    operations: Iterable[tuple[str | None, str, str]], pinned: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], str]:
+    """Return a legal, unique name for each `(operationId, method, path)`, by method and path.
+
+    `pinned` maps `METHOD path` to the name it keeps; whoever else would have that name gives way.
+    """
     listed = list(operations)
+    kept = {
+        (method, path): pinned[f"{method.upper()} {path}"]
+        for _, method, path in (listed if pinned else [])
+        if pinned and f"{method.upper()} {path}" in pinned
+    }
+    fresh = _fresh_names([one for one in listed if one[1:] not in kept])
+    taken = set(kept.values())
+    for key, name in fresh.items():
+        if name in taken:
+            fresh[key] = _cut(name, _hash(*key), _TOOL_LENGTH)
+    return {**fresh, **kept}
+
+
+def _fresh_names(
+    listed: Sequence[tuple[str | None, str, str]],
+) -> dict[tuple[str, str], str]:
     first = {(method, path): _candidate(id_, method, path) for id_, method, path in listed}
     names = _suffix_clashes(first, lambda key, name: _cut(name, _hash(*key), _TOOL_LENGTH))
     return _suffix_clashes(names, lambda key, _: f"op_{_hash(*key, length=40)}")
@@ -62,7 +91,8 @@ def argument_names(wires: Sequence[Wire]) -> dict[Wire, str]:
 
 def definition_name(pointer: str, taken: Callable[[str], bool]) -> str:
     """Return a legal `$defs` key for what stands at `pointer`."""
-    name = _FOREIGN.sub("_", pointer.rsplit("/", 1)[-1]).strip("_") or "schema"
+    last = _FILE_END.sub("", pointer).rsplit("/", 1)[-1]
+    name = _FOREIGN.sub("_", last).strip("_") or "schema"
     return _cut(name, _hash(pointer), _ARGUMENT_LENGTH) if taken(name) else name[:_ARGUMENT_LENGTH]
 
 

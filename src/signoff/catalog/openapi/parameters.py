@@ -6,10 +6,11 @@ belong to HTTP, to signoff or to a security scheme are never arguments.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from signoff.canonical import Json
+from signoff.catalog.openapi import swagger
 from signoff.catalog.openapi.documents import (
     Document,
     MappingError,
@@ -17,15 +18,16 @@ from signoff.catalog.openapi.documents import (
     dict_of,
     list_of,
 )
-from signoff.catalog.wire import Style
+from signoff.catalog.wire import Encoding, Style
 
 PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
-_PLACES: Final = ("path", "query", "header", "cookie")
+_PLACES: Final = ("path", "query", "header", "cookie", "querystring")
 _STYLES: Final[Mapping[str, tuple[Style, ...]]] = {
     "path": ("simple", "label", "matrix"),
-    "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
+    "query": ("form", "spaceDelimited", "pipeDelimited", "tabDelimited", "deepObject"),
     "header": ("simple",),
     "cookie": ("form",),
+    "querystring": ("form",),
 }
 _NEVER_HEADERS: Final = frozenset({
     "accept",
@@ -66,21 +68,32 @@ class Candidate:
     allow_reserved: bool = False
     content_type: str | None = None
     deprecated: bool = False
+    is_file: bool = False
+    encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
+
+
+def security_schemes(document: Document) -> dict[str, dict[str, Json]]:
+    """Return the document's security schemes, by name; a broken one is left out."""
+    if document.version == "2.0":
+        written = swagger.security_schemes(document.root)
+    else:
+        written = dict_of(dict_of(document.root.get("components")).get("securitySchemes"))
+    found: dict[str, dict[str, Json]] = {}
+    for name, raw in written.items():
+        try:
+            found[name] = document.follow(raw)
+        except MappingError:
+            continue
+    return found
 
 
 def never_arguments(document: Document) -> frozenset[tuple[str, str]]:
     """Return `(place, lower-case name)` of everything that carries credentials."""
-    components = dict_of(document.root.get("components"))
-    found: set[tuple[str, str]] = set()
-    for raw in dict_of(components.get("securitySchemes")).values():
-        try:
-            scheme = document.follow(raw)
-        except MappingError:
-            continue
-        place, name = scheme.get("in"), scheme.get("name")
-        if scheme.get("type") == "apiKey" and isinstance(place, str) and isinstance(name, str):
-            found.add((place, name.lower()))
-    return frozenset(found)
+    return frozenset(
+        (str(scheme.get("in")), str(scheme.get("name")).lower())
+        for scheme in security_schemes(document).values()
+        if scheme.get("type") == "apiKey"
+    )
 
 
 def collect(
@@ -103,12 +116,17 @@ def collect(
             found["path", name] = Candidate(
                 name=name, place="path", schema={"type": "string"}, required=True, style="simple"
             )
-    return [
+    kept = [
         candidate
         for candidate in found.values()
         if not _is_never(candidate, never)
         and (candidate.place != "path" or candidate.name in placeholders)
     ]
+    if len({one.name for one in kept if one.place in ("query", "querystring")}) > 1 and any(
+        one.place == "querystring" for one in kept
+    ):
+        raise MappingError("it has a whole query string and query parameters beside it")
+    return kept
 
 
 def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
@@ -126,6 +144,8 @@ def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
 def _parameter(document: Document, raw: Json) -> Candidate:
     members = document.follow(raw)
     name, place = members.get("name"), members.get("in")
+    if place == "querystring" and not isinstance(name, str):
+        name = "query"
     if not isinstance(name, str) or not name:
         raise MappingError("a parameter has no name")
     if place not in _PLACES:
@@ -134,9 +154,13 @@ def _parameter(document: Document, raw: Json) -> Candidate:
     content_type = next(iter(content), None)
     schema = members.get("schema", {})
     if content_type is not None:
-        schema = dict_of(content[content_type]).get("schema", {})
+        schema = document.follow(content[content_type]).get("schema", {})
+    elif place == "querystring":
+        raise MappingError(f'the parameter "{name[:60]}" is a query string without content')
     styles = _STYLES[place]
     style = members.get("style", styles[0])
+    if place == "cookie" and style == "cookie":
+        style = "form"  # OpenAPI 3.2 only adds that such a value is not percent-encoded
     if style not in styles:
         raise MappingError(f'the {place} parameter "{name[:60]}" has style {str(style)[:30]!r}')
     explode = members.get("explode")

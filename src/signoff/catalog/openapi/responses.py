@@ -10,12 +10,15 @@ from typing import Final
 import orjson
 
 from signoff.canonical import Json
-from signoff.catalog.openapi.bodies import is_json
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of
+from signoff.catalog.openapi.media import is_json, stream_of
 from signoff.catalog.openapi.schemas import Converter, Schema
+from signoff.catalog.wire import StreamKind
 
 BUDGET: Final = 4_096
 _SUCCESS: Final = re.compile(r"2([0-9]{2}|XX)")
+_SENDABLE: Final = re.compile(r"[\x20-\x7e]{3,100}")
+_MOST_TYPES: Final = 8
 _UNIONS: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 
 
@@ -39,14 +42,32 @@ def output_schema(document: Document, operation: Operation, converter: Converter
     return {**made, "$defs": definitions} if definitions else made
 
 
-def _success(document: Document, operation: Operation) -> Json:
-    """Return the schema of the response that speaks for the tool; None promises nothing."""
+def accepted(document: Document, operation: Operation) -> tuple[tuple[str, ...], StreamKind | None]:
+    """Return the media types of successful answers, JSON first, and how events would come."""
+    found: dict[str, None] = {}
     responses = dict_of(operation.members.get("responses"))
+    for code in _successes(responses):
+        try:
+            content = dict_of(document.follow(responses[code]).get("content"))
+        except MappingError:
+            continue
+        found |= dict.fromkeys(one for one in content if _SENDABLE.fullmatch(one))
+    ordered = sorted(found, key=lambda one: not is_json(one))  # stable: else as written
+    return tuple(ordered[:_MOST_TYPES]), stream_of(ordered)
+
+
+def _successes(responses: dict[str, Json]) -> list[str]:
     codes = [code for code in responses if _SUCCESS.fullmatch(code)]
     if not codes and set(responses) == {"default"}:
         codes = ["default"]
+    return sorted(codes, key=lambda code: (not code.isdecimal(), code))
+
+
+def _success(document: Document, operation: Operation) -> Json:
+    """Return the schema of the response that speaks for the tool; None promises nothing."""
+    responses = dict_of(operation.members.get("responses"))
     best: Json = None
-    for code in sorted(codes, key=lambda code: (not code.isdecimal(), code)):
+    for code in _successes(responses):
         content = dict_of(document.follow(responses[code]).get("content"))
         if not content or not all(map(is_json, content)):
             return None

@@ -28,6 +28,8 @@ _SMALL_BYTES: Final = 400
 _CHOICES: Final = ("anyOf", "oneOf")
 _ALSO_IN_PLACE: Final = ("not", "if", "then", "else")
 _BINARY: Final = ("binary", "byte")
+_BESIDE: Final = ("description", "nullable", "x-nullable")
+_REFERENCES: Final = ("$ref", "$dynamicRef")
 _MOST_DEFINITIONS: Final = 2_000
 
 
@@ -189,7 +191,7 @@ class _Pass:
         if isinstance(raw, bool):
             return {} if raw else {"not": {}}
         source = dict_of(raw)
-        ref = source.get("$ref")
+        ref = source.get("$ref", source.get("$dynamicRef"))
         if isinstance(ref, str):
             return self._reference(ref, source, depth, owner)
         return self._nullable(source, self._members(source, depth, owner, hidden))
@@ -207,18 +209,18 @@ class _Pass:
             made = {"$ref": f"#/$defs/{name}"}
         # OpenAPI 3.0 §Reference Object: siblings are ignored; a description and `nullable` beside
         # a $ref are what authors write all the same, and they harm nothing.
-        siblings = {name: source[name] for name in ("description", "nullable") if name in source}
-        if not converter.document.is_3_0:
-            siblings = {name: value for name, value in source.items() if name != "$ref"}
+        siblings = {name: source[name] for name in _BESIDE if name in source}
+        if not converter.document.has_old_schemas:
+            siblings = {name: value for name, value in source.items() if name not in _REFERENCES}
         more = self._members(siblings, depth, owner, frozenset())
-        if "$ref" not in made and not siblings.keys() <= {"description", "nullable", "default"}:
+        if "$ref" not in made and not siblings.keys() <= {*_BESIDE, "default"}:
             inner: list[Json] = [made]
             made: Schema = {"allOf": inner}
         whole: Schema = {**made, **more}
         return self._nullable(source, whole)
 
     def _nullable(self, source: Schema, made: Schema) -> Schema:
-        if source.get("nullable") is not True:
+        if source.get("nullable") is not True and source.get("x-nullable") is not True:
             return made
         kind = made.get("type")
         if isinstance(kind, str):
@@ -335,6 +337,8 @@ class _Pass:
                 for branch in list_of(source.get(keyword))
                 if not self._is_circular(branch, inner)
             ]
+            if branches and keyword in _CHOICES and not self._converter.is_output:
+                branches = self._tagged(source, list_of(source.get(keyword)), branches)
             if branches:
                 # Loosened branches overlap, so "exactly one" would refuse what one alone allows.
                 loose = self._converter.is_output and keyword == "oneOf"
@@ -344,6 +348,47 @@ class _Pass:
         for keyword in _ALSO_IN_PLACE:
             if isinstance(source.get(keyword), dict | bool):
                 made[keyword] = self.convert(source[keyword], depth + 1, owner, frozenset())
+
+    def _tagged(self, source: Schema, written: list[Json], branches: list[Json]) -> list[Json]:
+        """OpenAPI §Discriminator Object: each branch says which value of the tag it is for."""
+        discriminator = dict_of(source.get("discriminator"))
+        tag = discriminator.get("propertyName")
+        refs = [dict_of(branch).get("$ref") for branch in written]
+        if not isinstance(tag, str) or len(refs) != len(branches):
+            return branches
+        named = {
+            str(target): value for value, target in dict_of(discriminator.get("mapping")).items()
+        }
+        tagged: list[Json] = []
+        for ref, branch in zip(refs, branches, strict=True):
+            if not isinstance(ref, str) or not isinstance(branch, dict):
+                return branches
+            short = ref.rsplit("/", 1)[-1]
+            value = named.get(ref, named.get(short, short))
+            if self._says(ref, tag):
+                tagged.append(branch)
+                continue
+            said: Schema = {"properties": {tag: {"const": value}}, "required": [tag]}
+            inner: Schema = {**branch, **said}
+            if branch.keys() & said.keys():
+                inner = {"allOf": [branch, said]}
+            tagged.append(inner)
+        return tagged
+
+    def _says(self, ref: str, tag: str) -> bool:
+        """Say whether a branch already limits its tag to values, and needs it."""
+        is_limited = is_needed = False
+        for part in self._converter.parts({"$ref": ref}):
+            member = dict_of(part.get("properties")).get(tag)
+            limits = {
+                key
+                for one in self._converter.parts(member)
+                for key in ("const", "enum")
+                if key in one
+            }
+            is_limited = is_limited or bool(limits)
+            is_needed = is_needed or tag in list_of(part.get("required"))
+        return is_limited and is_needed
 
     def _is_circular(self, branch: Json, owner: _Owner | None) -> bool:
         """Say whether a component contains itself in place here, which says nothing more.

@@ -18,6 +18,7 @@ _LINE_START: Final = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[*+-][ \t]+)", 
 _EMPHASIS: Final = re.compile(r"(\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|`+)")
 _PARAGRAPH: Final = re.compile(r"\n[ \t]*\n")
 _SPACE: Final = re.compile(r"\s+")
+_ODD: Final = re.compile(r"[^\x20-\x7e\n]")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
 _INPUT: Final = 20_000
@@ -29,7 +30,7 @@ def plain_text(text: Json, *, limit: int) -> str:
         return ""
     cut = text[: min(_INPUT, limit * 8)]
     if not cut.isascii() or not cut.isprintable():
-        cut = "".join(map(_visible, cut))
+        cut = _ODD.sub(_visible, cut)
     if any(mark in cut for mark in "<&[`*_#>"):
         cut = _FENCE.sub(" ", cut)
         cut = _TAG.sub(" ", _COMMENT.sub(" ", cut))
@@ -62,7 +63,8 @@ def describe(summary: Json, description: Json, *, limit: int = 600) -> str:
     return joined if len(joined) <= limit else joined[: limit - 1].rstrip() + "…"
 
 
-def _visible(character: str) -> str:
+def _visible(found: re.Match[str]) -> str:
+    character = found[0]
     if character in "\n\r\t" or character in "\u2028\u2029":
         return "\n"
     return "" if unicodedata.category(character) in _HIDDEN else character

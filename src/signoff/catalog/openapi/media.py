@@ -1,0 +1,89 @@
+"""Media types: which a body is sent as, and what each is on the wire.
+
+Owns the order of preference and the families. Pure text; knows no schema.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from signoff.catalog.wire import BodyFormat, StreamKind
+
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+JSON: Final = "application/json"
+
+_MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
+_ANY: Final = frozenset({"*/*", "application/*", "*"})
+_TEXT: Final = frozenset({
+    "application/graphql", "application/javascript", "application/jsonl", "application/sql",
+    "application/toml", "application/x-ndjson", "application/x-yaml", "application/yaml",
+})  # fmt: skip
+_STREAMS: Final[dict[str, StreamKind]] = {
+    "text/event-stream": "sse",
+    "application/jsonl": "json_lines",
+    "application/x-ndjson": "json_lines",
+    "application/x-jsonlines": "json_lines",
+    "application/json-seq": "json_seq",
+}
+_ORDER: Final[tuple[BodyFormat, ...]] = ("json", "form", "multipart", "text", "binary", "xml")
+
+
+def essence(media_type: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def is_json(media_type: str) -> bool:
+    """Say whether a media type is JSON (RFC 6839 §3.1 for `+json`)."""
+    found = essence(media_type)
+    return found in (JSON, "text/json") or found.endswith("+json")
+
+
+def format_of(media_type: str) -> BodyFormat | None:
+    """Return how a body of this type is made; None where it cannot be."""
+    found = essence(media_type)
+    if is_json(found) or found in _ANY:
+        return "json"
+    if found == FORM:
+        return "form"
+    if found.startswith("multipart/"):
+        return "multipart" if found in (MULTIPART, "multipart/*") else None
+    if found in ("application/xml", "text/xml") or found.endswith("+xml"):
+        return "xml"
+    if found.startswith("text/") or found in _TEXT:
+        return "text"
+    return "binary" if _MEDIA_TYPE.fullmatch(found) else None
+
+
+def preferred(media_types: Iterable[str]) -> str | None:
+    """Return the one that is sent, whatever their order; None when none can be."""
+
+    def rank(media_type: str) -> tuple[int, bool, str]:
+        format_ = format_of(media_type)
+        order = _ORDER.index(format_) if format_ is not None else len(_ORDER)
+        # Exactly JSON comes before `+json` and before "anything".
+        return order, essence(media_type) not in (JSON, MULTIPART), media_type
+
+    usable = [one for one in media_types if format_of(one) is not None]
+    return min(usable, key=rank, default=None)
+
+
+def sent_as(media_type: str) -> str:
+    """Return the Content-Type for a type that may be a range."""
+    if "*" not in media_type:
+        return media_type
+    match format_of(media_type):
+        case "json":
+            return JSON
+        case "multipart":
+            return MULTIPART
+        case "text":
+            return "text/plain"
+        case _:
+            return "application/octet-stream"
+
+
+def stream_of(media_types: Iterable[str]) -> StreamKind | None:
+    """Return how a sequence of events would arrive, if one may."""
+    return next((_STREAMS[one] for one in map(essence, media_types) if one in _STREAMS), None)

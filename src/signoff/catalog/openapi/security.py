@@ -1,0 +1,115 @@
+"""What an operation wants to be called with, and which of the operator's credentials meet it.
+
+Owns reading security schemes and requirements. A spec says which header a key goes into; that a
+key exists, and whose it is, is said by the catalogue alone.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from signoff.canonical import Json
+from signoff.catalog.openapi.documents import Document, Operation, dict_of, list_of
+from signoff.catalog.openapi.parameters import security_schemes
+from signoff.catalog.wire import Requirement, SchemeKind, SchemeUse, Security, SecurityScheme
+
+_KINDS: Final[Mapping[str, SchemeKind]] = {
+    "oauth2": "oauth2",
+    "openIdConnect": "openid_connect",
+    "mutualTLS": "mutual_tls",
+}
+_CARRIERS: Final = ("header", "query", "cookie")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What an upstream has. `credentials` None: the catalogue has no such key at all.
+
+    `always` are those that go with every call, whatever the spec asks for. `headers` are the names
+    of headers that the operator sets, in lower case.
+    """
+
+    credentials: frozenset[str] | None = None
+    always: tuple[str, ...] = ()
+    headers: frozenset[str] = frozenset()
+
+
+def schemes_of(document: Document) -> dict[str, SecurityScheme]:
+    """Return the schemes that are understood, by name."""
+    found: dict[str, SecurityScheme] = {}
+    for name, scheme in security_schemes(document).items():
+        made = _scheme(name, scheme)
+        if made is not None:
+            found[name] = made
+    return found
+
+
+def plan(
+    root: Mapping[str, Json],
+    operation: Operation,
+    schemes: Mapping[str, SecurityScheme],
+    given: Given,
+) -> Security:
+    """Return what the operation wants and what it gets."""
+    written = operation.members.get("security", root.get("security"))
+    alternatives = tuple(dict.fromkeys(_requirement(raw) for raw in list_of(written)))
+    known = given.credentials or frozenset()
+    # Where a call may be anonymous it is still better made with a credential that is there.
+    for requirement in sorted(alternatives, key=lambda one: not one):
+        if all(_is_met(use, schemes, known, given.headers) for use in requirement):
+            sent = [use.scheme for use in requirement if use.scheme in known]
+            return Security(alternatives=alternatives, credentials=_ordered(sent, given.always))
+    lacking: Requirement = ()
+    if alternatives and given.credentials is not None:
+        lacking = tuple(
+            use for use in alternatives[0] if not _is_met(use, schemes, known, given.headers)
+        )
+    return Security(
+        alternatives=alternatives, credentials=_ordered([], given.always), missing=lacking
+    )
+
+
+def _ordered(sent: Collection[str], always: Collection[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*sent, *always]))
+
+
+def _is_met(
+    use: SchemeUse,
+    schemes: Mapping[str, SecurityScheme],
+    known: frozenset[str],
+    headers: frozenset[str],
+) -> bool:
+    if use.scheme in known:
+        return True
+    scheme = schemes.get(use.scheme)
+    if scheme is None or scheme.kind == "mutual_tls" or scheme.carrier != "header":
+        return False
+    return scheme.key.lower() in headers
+
+
+def _requirement(raw: Json) -> Requirement:
+    return tuple(
+        SchemeUse(scheme=name, scopes=tuple(one for one in list_of(scopes) if isinstance(one, str)))
+        for name, scopes in dict_of(raw).items()
+    )
+
+
+def _scheme(name: str, scheme: Mapping[str, Json]) -> SecurityScheme | None:
+    type_ = scheme.get("type")
+    if type_ == "apiKey":
+        carrier, key = scheme.get("in"), scheme.get("name")
+        if carrier not in _CARRIERS or not isinstance(key, str) or not key:
+            return None
+        return SecurityScheme(name=name, kind="api_key", carrier=carrier, key=key)
+    if type_ == "http":
+        kind: SchemeKind = "basic" if str(scheme.get("scheme")).lower() == "basic" else "bearer"
+        return SecurityScheme(name=name, kind=kind)
+    if not isinstance(type_, str) or type_ not in _KINDS:
+        return None
+    return SecurityScheme(name=name, kind=_KINDS[type_], token_url=_token_url(scheme))
+
+
+def _token_url(scheme: Mapping[str, Json]) -> str | None:
+    flows = dict_of(scheme.get("flows"))
+    urls = [dict_of(flow).get("tokenUrl") for flow in flows.values()]
+    return next((url for url in urls if isinstance(url, str) and url), None)
