@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from signoff.app.domain import over
 from signoff.app.errors import CannotRunError
-from signoff.app.http import serving
+from signoff.app.http import Listener, serving
 from signoff.app.operations import Operations
 from signoff.app.store import Store, opened
 from signoff.assistant.auth import (
@@ -107,7 +106,7 @@ async def running(
     settings: Settings,
     environment: Mapping[str, str],
     data_dir: Path,
-    listener: socket.socket,
+    listener: Listener,
 ) -> AsyncGenerator[Server, None]:
     """Run everything while the body runs. The data directory's lock is held by the caller.
 
