@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from signoff.assistant import auth
 from signoff.assistant.auth import (
     CALLER_KEY,
     AccessTokens,
@@ -275,3 +276,55 @@ def test_a_secret_behind_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_caller_is_never_made_of_nothing() -> None:
     with pytest.raises(TypeError):
         Caller()  # pyright: ignore[reportCallIssue] — the point of the test
+
+
+class Keys:
+    """A key source whose keys change."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys
+
+    async def keys_for(self, kid: str | None) -> KeySet:
+        assert kid == "k1"
+        return self.keys
+
+
+async def test_a_bearer_that_was_good_before_is_refused_once_it_has_expired() -> None:
+    moments = [NOW, NOW, NOW + timedelta(seconds=306)]
+    door = AccessTokens(published(KEY), issuer=PUBLIC, resource=RESOURCE, now=lambda: moments[0])
+    bearer = token()
+    assert isinstance(await door(bearer), Admitted)
+    del moments[0]
+    assert isinstance(await door(bearer), Admitted)
+    del moments[0]
+    assert isinstance(await door(bearer), Turned)
+
+
+async def test_a_bearer_that_was_good_before_is_refused_once_its_key_is_gone() -> None:
+    keys = Keys(published(KEY))
+    door = AccessTokens(keys, issuer=PUBLIC, resource=RESOURCE, now=lambda: NOW)
+    bearer = token()
+    assert isinstance(await door(bearer), Admitted)
+    keys.keys = published(FOREIGN_KEY)
+    assert isinstance(await door(bearer), Turned)
+    keys.keys = published(KEY)
+    assert isinstance(await door(bearer), Admitted)
+
+
+async def test_a_bearer_is_no_better_for_one_that_was_good() -> None:
+    door = AccessTokens(published(KEY), issuer=PUBLIC, resource=RESOURCE, now=lambda: NOW)
+    good = token()
+    assert isinstance(await door(good), Admitted)
+    head, body, signature = good.split(".")
+    other = token(sub="bob").split(".")[1]
+    for forged in (f"{head}.{other}.{signature}", f"{head}.{body}.", f"{good}A", token(exp=1)):
+        assert isinstance(await door(forged), Turned)
+
+
+async def test_remembered_bearers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_REMEMBERED", 3)
+    door = AccessTokens(published(KEY), issuer=PUBLIC, resource=RESOURCE, now=lambda: NOW)
+    bearers = [token(jti=f"j{number}") for number in range(5)]
+    for bearer in (*bearers, *bearers):
+        assert isinstance(await door(bearer), Admitted)
+        assert len(door._verified) <= 3  # pyright: ignore[reportPrivateUsage] — a leak shows here

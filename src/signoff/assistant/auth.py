@@ -5,6 +5,7 @@ and the resource metadata (RFC 9728). Never verifies a signature itself (`tokens
 falls back to a default identity: a verifier that fails is 401 or 503.
 """
 
+import hashlib
 import hmac
 import json
 import logging
@@ -25,8 +26,13 @@ from starlette.routing import Route
 
 from signoff.identity import Caller
 from signoff.origin import App, Receive, Scope, Send
-from signoff.tokens.keys import KeySource, TokenError
-from signoff.tokens.verify import key_id, verify_access_token
+from signoff.tokens.keys import KeySet, KeySource, TokenError
+from signoff.tokens.verify import (
+    VerifiedClaims,
+    check_lifetime,
+    key_id,
+    verify_access_token,
+)
 
 SCOPE: Final = "mcp"
 """What an access token needs to call tools."""
@@ -37,6 +43,7 @@ LOCAL_ISSUER: Final = "local"
 
 _LOCAL_PREFIX: Final = "sgl_"
 _MAX_BEARER: Final = 16_384
+_REMEMBERED: Final = 1_024
 _log = logging.getLogger(__name__)
 
 
@@ -124,8 +131,21 @@ def stdio_caller(local_user: str | None) -> Caller:
     return Caller(kind="local", issuer=LOCAL_ISSUER, client_id="local:stdio", sub=local_user)
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a bearer proved, and under which keys: other keys, and it is verified anew."""
+
+    kid: str | None
+    keys: KeySet
+    claims: VerifiedClaims
+
+
 class AccessTokens:
-    """Admits holders of access tokens that our authorization server made for the MCP resource."""
+    """Admits holders of access tokens that our authorization server made for the MCP resource.
+
+    A client sends the same bearer with every request. Its signature is checked once for as long
+    as the keys stay the same; its times are checked every time.
+    """
 
     def __init__(
         self,
@@ -141,13 +161,11 @@ class AccessTokens:
         self._resource = resource
         self._now = now
         self._scopes = frozenset(scopes)
+        self._verified: dict[bytes, _Verified] = {}
 
     async def __call__(self, bearer: str) -> Admitted | Turned:
         try:
-            keys = await self._keys.keys_for(key_id(bearer))
-            claims = verify_access_token(
-                bearer, keys=keys, issuer=self._issuer, audience=self._resource, now=self._now()
-            )
+            claims = await self._claims(bearer)
         except TokenError:
             return Turned(code="invalid_token", reason="the access token is not valid here")
         if claims.get("authorization_details"):
@@ -164,6 +182,23 @@ class AccessTokens:
         return Admitted(
             caller=Caller(kind="oauth", issuer=self._issuer, client_id=client_id, sub=person)
         )
+
+    async def _claims(self, bearer: str) -> VerifiedClaims:
+        name = hashlib.sha256(bearer.encode()).digest()  # the credential itself is not kept
+        known = self._verified.get(name)
+        kid = key_id(bearer) if known is None else known.kid
+        keys, now = await self._keys.keys_for(kid), self._now()
+        if known is not None and known.keys is keys:
+            check_lifetime(known.claims, now=now)
+            return known.claims
+        claims = verify_access_token(
+            bearer, keys=keys, issuer=self._issuer, audience=self._resource, now=now
+        )
+        self._verified.pop(name, None)
+        while len(self._verified) >= _REMEMBERED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[name] = _Verified(kid, keys, claims)
+        return claims
 
 
 def either(local: Authenticate | None, tokens: Authenticate | None) -> Authenticate:

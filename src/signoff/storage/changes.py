@@ -34,6 +34,14 @@ class Feed:
 
     def __init__(self) -> None:
         self._watches: dict[tuple[str, str], set[Watch]] = {}
+        self._versions: dict[str, int] = {}
+
+    def version(self, kind: str) -> int:
+        """Return a number that rises with every change of this kind, for who keeps what was read.
+
+        It has risen before the writer of a change gets its answer.
+        """
+        return self._versions.get(kind, 0)
 
     @contextmanager
     def watch(self, kind: str, id: str) -> Generator[Watch, None, None]:  # noqa: A002 — the port's word
@@ -50,6 +58,7 @@ class Feed:
     def publish(self, changes: Iterable[tuple[str, str]]) -> None:
         """Wake whoever watches one of `changes`, or every record of its kind."""
         for kind, changed in changes:
+            self._versions[kind] = self._versions.get(kind, 0) + 1
             for key in ((kind, changed), (kind, "*")):
                 for watch in self._watches.get(key, ()):
                     watch.wake()

@@ -12,6 +12,7 @@ from signoff.audit import AuditEvent
 from signoff.storage import approval_rows as rows
 from signoff.storage.sqlite import Database, Tx
 
+_KIND: Final = "disabled"
 DISABLE: Final = "INSERT INTO disabled (id, at) VALUES (:id, :now) ON CONFLICT (id) DO NOTHING"
 ENABLE: Final = "DELETE FROM disabled WHERE id = :id"
 DISABLED: Final = "SELECT id FROM disabled ORDER BY id"
@@ -34,10 +35,16 @@ class SqlitePeople:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._read: tuple[int, frozenset[str]] | None = None
 
     async def disabled(self) -> frozenset[str]:
-        """Return the ids that are switched off."""
-        return frozenset(row["id"] for row in await self._database.fetch_all(DISABLED))
+        """Return the ids that are switched off; read again only after a change."""
+        version = self._database.changes.version(_KIND)
+        if self._read is None or self._read[0] != version:
+            rows_ = await self._database.fetch_all(DISABLED)
+            # Overtaken by a change meanwhile, it carries the older version and is not kept.
+            self._read = (version, frozenset(row["id"] for row in rows_))
+        return self._read[1]
 
     async def disable(self, id: str, *, by: str) -> bool:  # noqa: A002 — user or client
         """Switch off; one transaction with everything that ends. False: it was off already."""
@@ -46,6 +53,7 @@ class SqlitePeople:
             if not tx.execute(DISABLE, {"id": id, "now": tx.now_us}):
                 return False
             tx.audit(AuditEvent(event="account.disabled", subject=id, actor=by))
+            tx.changed(_KIND, id)
             for session in tx.all(END_SESSIONS, {"id": id}):
                 tx.changed("session", session["id"])
             tx.execute(END_LOGIN_CODES, {"id": id})
@@ -61,6 +69,7 @@ class SqlitePeople:
             if not tx.execute(ENABLE, {"id": id}):
                 return False
             tx.audit(AuditEvent(event="account.enabled", subject=id, actor=by))
+            tx.changed(_KIND, id)
             return True
 
         return await self._database.write(job)

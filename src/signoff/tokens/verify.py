@@ -76,6 +76,15 @@ def verify_access_token(
     return VerifiedClaims(claims)
 
 
+def check_lifetime(claims: VerifiedClaims, *, now: datetime) -> None:
+    """Check again the times of an access token that was verified before.
+
+    Raises:
+        TokenError: it has expired.
+    """
+    _check_times(claims, now=now, leeway_s=_LEEWAY_S, max_life_s=_MAX_LIFE_S)
+
+
 def verify_id_token(
     unverified_jwt: str,
     *,

@@ -1,0 +1,65 @@
+"""Who is switched off: kept in memory, and never older than the last change."""
+
+import asyncio
+
+import pytest
+
+from signoff.storage.people import SqlitePeople
+from signoff.storage.sqlite import Database
+
+
+async def test_what_is_kept_follows_every_change(database: Database) -> None:
+    people = SqlitePeople(database)
+    assert await people.disabled() == frozenset()
+    await people.disable("alice", by="operator")
+    assert await people.disabled() == {"alice"}
+    await people.disable("bob", by="operator")
+    await people.enable("alice", by="operator")
+    assert await people.disabled() == {"bob"}
+
+
+async def test_another_door_to_the_store_sees_the_change_too(database: Database) -> None:
+    reader = SqlitePeople(database)
+    assert await reader.disabled() == frozenset()
+    await SqlitePeople(database).disable("alice", by="operator")
+    assert await reader.disabled() == {"alice"}
+
+
+async def test_a_change_whose_caller_left_is_seen(database: Database) -> None:
+    people = SqlitePeople(database)
+    assert await people.disabled() == frozenset()
+    with database.changes.watch("disabled", "alice") as watch:
+        change = asyncio.create_task(people.disable("alice", by="operator"))
+        await asyncio.sleep(0)
+        change.cancel()
+        await asyncio.gather(change, return_exceptions=True)
+        while "alice" not in await people.disabled():
+            assert await watch.changed(30)
+
+
+async def test_reads_beside_a_change_never_hide_it(database: Database) -> None:
+    people = SqlitePeople(database)
+
+    async def read() -> None:
+        for _ in range(50):
+            await people.disabled()
+
+    for number in range(20):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read())
+            group.create_task(people.disable(f"user{number}", by="operator"))
+        assert f"user{number}" in await people.disabled()
+
+
+async def test_it_is_not_read_again_while_nothing_changes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = SqlitePeople(database)
+    await people.disable("alice", by="operator")
+    assert await people.disabled() == {"alice"}
+
+    async def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(database, "fetch_all", refuse)
+    assert await people.disabled() == {"alice"}
