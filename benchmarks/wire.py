@@ -67,6 +67,8 @@ class Connection:
     async def _ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], asyncio.StreamReader]:
+        if self._reader is not None and self._reader.at_eof():
+            self.close()  # the server ends connections that are idle for some seconds
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(
                 "127.0.0.1", self._port, limit=_LIMIT
