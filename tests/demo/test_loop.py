@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from harness import free_port
-from signoff.app.compose import Options, Server, at_port, running
+from signoff.app.address import at_port
+from signoff.app.compose import Options, Server, running
 from signoff.app.http import listening
 from signoff.app.inspect import catalogue_at
 from signoff.app.store import prepared

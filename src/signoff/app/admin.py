@@ -6,7 +6,7 @@ Owns the choice between the two. What an operation does stands in `operations.py
 from collections.abc import Mapping
 from pathlib import Path
 
-from signoff.app.compose import DEFAULT_PORT, at_port
+from signoff.app.address import DEFAULT_PORT, at_port
 from signoff.app.domain import over
 from signoff.app.errors import BadInputError
 from signoff.app.inspect import catalogue_at

@@ -33,6 +33,8 @@ async def call_tool(
             f"no token in {token_file}: start the server with `signoff serve`, or name its "
             "--data-dir or --token-file"
         ) from error
+    if not token:
+        raise CannotRunError(f"{token_file} is empty: it must hold the token of the server")
     try:
         async with connect(url, token, token_from=str(token_file)) as session:
             tool = await session.tool(name)

@@ -11,7 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Final, cast
 
-from signoff.app.compose import Options, Server, at_port, running
+from signoff.app.address import at_port
+from signoff.app.compose import Options, Server, running
 from signoff.app.errors import CannotRunError
 from signoff.app.http import listening
 from signoff.app.inspect import loaded_at

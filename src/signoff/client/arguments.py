@@ -46,7 +46,7 @@ def _document(text: str | None) -> dict[str, Json]:
     try:
         value = parse(text)
     except JsonError as error:
-        raise ArgumentError(f"--json: {error}") from error
+        raise ArgumentError(f"--json: this is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ArgumentError("--json: write one JSON object, as in '{\"amount\": 25}'")
     return value

@@ -71,6 +71,8 @@ class _Seen:
     """What the HTTP client saw; the SDK's errors do not say."""
 
     statuses: list[int] = field(default_factory=list[int])
+    waits: bool = False
+    """Whether a call of ours is known to wait for a person."""
 
     async def response(self, response: httpx2.Response) -> None:
         self.statuses.append(response.status_code)
@@ -79,8 +81,8 @@ class _Seen:
 class Session:
     """An open connection to the server. Made by `connect`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, seen: _Seen) -> None:
+        self._client, self._seen = client, seen
         self._tools: dict[str, ListedTool] | None = None
 
     async def tools(self) -> Mapping[str, ListedTool]:
@@ -127,6 +129,7 @@ class Session:
         await self.tool(name)
         try:
             outcome = await self._once(name, arguments, on_status)
+            self._seen.waits = outcome.state == "pending"
             while outcome.state == "pending" and wait and outcome.call_id is not None:
                 outcome = await self._once("call_status", {"call_id": outcome.call_id}, on_status)
         except asyncio.CancelledError:
@@ -145,6 +148,7 @@ class Session:
                 async def heard(progress: float, total: float | None, message: str | None) -> None:
                     del progress, total
                     silence.reschedule(loop.time() + _SILENCE_S)
+                    self._seen.waits = True
                     if message:
                         on_status(message)
 
@@ -158,6 +162,8 @@ class Session:
                 "approval stays open, so run the same command again to come back to it",
             ) from None
         except MCPError as error:
+            if error.code == types.CONNECTION_CLOSED:
+                raise  # `connect` knows the words
             raise ClientError("refused", f"the server refused: {error.message}") from error
         return _outcome(result)
 
@@ -184,7 +190,7 @@ async def connect(
     info = types.Implementation(name=client_name, version=version("signoff"))
     try:
         async with http, Client(transport, mode=mode, client_info=info) as client:
-            yield Session(client)
+            yield Session(client, seen)
     except (BaseExceptionGroup, httpx2.HTTPError, MCPError) as error:
         _explain(error, url=url, token_from=token_from, seen=seen)
 
@@ -218,15 +224,24 @@ def _explain(error: BaseException, *, url: str, token_from: str, seen: _Seen) ->
             "that runs there",
         ) from error
     for leaf in leaves:
-        if isinstance(leaf, httpx2.TransportError):
-            raise ClientError(
-                "unreachable",
-                f"no server answers at {url}; start one with `signoff serve`, or name another "
-                "with --url",
-            ) from error
-        if isinstance(leaf, MCPError):
-            status = f" (HTTP {seen.statuses[-1]})" if seen.statuses else ""
-            raise ClientError("refused", f"{url} refused: {leaf.message}{status}") from error
+        match leaf:
+            case httpx2.TransportError() | MCPError(code=types.CONNECTION_CLOSED) if seen.waits:
+                raise ClientError(
+                    "unreachable",
+                    f"the server at {url} went away while the call waited; the request stays "
+                    "open: once the server is back, run the same command again to come back to it",
+                ) from error
+            case httpx2.TransportError() | MCPError(code=types.CONNECTION_CLOSED):
+                raise ClientError(
+                    "unreachable",
+                    f"no server answers at {url}; start one with `signoff serve`, or name another "
+                    "with --url",
+                ) from error
+            case MCPError():
+                status = f" (HTTP {seen.statuses[-1]})" if seen.statuses else ""
+                raise ClientError("refused", f"{url} refused: {leaf.message}{status}") from error
+            case _:
+                continue
     raise leaves[0]
 
 
