@@ -53,6 +53,18 @@ class Validator:
         return found
 
 
+def check_schema(schema: Mapping[str, Json]) -> None:
+    """Check a schema against the meta-schema of its dialect; it is not compiled.
+
+    Raises:
+        SchemaError: says what is not allowed.
+    """
+    try:
+        jsonschema_rs.meta.validate(dict(schema))
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise SchemaError(str(error).split("\n", 1)[0][:300]) from error
+
+
 def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"the remote $ref {uri[:200]} is not fetched")
 

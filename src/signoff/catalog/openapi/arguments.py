@@ -18,7 +18,7 @@ from signoff.catalog.openapi.schemas import Converter, Schema
 from signoff.catalog.openapi.secrets import is_secret, secret_paths
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import Body, Parameter, Place
-from signoff.schema import SchemaError, Validator
+from signoff.schema import SchemaError, check_schema
 
 _DESCRIPTION = 300
 
@@ -173,7 +173,8 @@ def _need_together(schema: Schema, shape: bodies.Shape, names: dict[Wire, str]) 
 
 
 def _check(schema: Schema) -> None:
+    own: Schema = {key: value for key, value in schema.items() if key != "$defs"}
     try:
-        Validator(schema)
+        check_schema(own)  # the definitions were checked when they were made
     except SchemaError as error:
         raise MappingError(f"its input schema is not usable: {error}") from None

@@ -25,7 +25,7 @@ METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "t
 _VERSION: Final = re.compile(r"3\.([0-9]{1,3})(\.[0-9]+)?(-.*)?")
 _NEWEST: Final = 2
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}")
-_LEAVES: Final = re.compile(rb"""["']?\$ref["']?\s*:\s*["']?[^#"'\s{\[\\]""")
+_LEAVES: Final = re.compile(rb"""\$ref["']?\s*:\s*["']?[^#"'\s{\[\\]""")
 _LONGEST_CHAIN: Final = 32
 _START: Final = Spot(line=1, column=1)
 
@@ -100,6 +100,7 @@ class Document:
         self._resolved: dict[str, Json] = {}
         self._anchors: dict[str, Json] | None = None
         self._ids: dict[str, Json] | None = None
+        self._mentions: dict[str, bool] = {}
 
     @property
     def has_old_schemas(self) -> bool:
@@ -141,6 +142,18 @@ class Document:
             return _START
         start = self._text.rfind(b"\n", 0, at) + 1
         return Spot(line=self._text.count(b"\n", 0, at) + 1, column=at - start + 1)
+
+    def mentions(self, *words: str) -> bool:
+        """Say whether any of `words` stands in the text; True where there is more than one."""
+        key = " ".join(words)
+        if key not in self._mentions:
+            self._mentions[key] = (
+                (self._files is not None and _LEAVES.search(self._text) is not None)
+                or bool(self._laid)
+                or b"\\u" in self._text
+                or any(word.encode() in self._text for word in words)
+            )
+        return self._mentions[key]
 
     def fingerprint(self) -> str:
         """Return a hash of the text and of every file that it leads to."""

@@ -17,6 +17,7 @@ from signoff.catalog.openapi import keywords
 from signoff.catalog.openapi.documents import Document, MappingError, dict_of, list_of
 from signoff.catalog.openapi.names import definition_name
 from signoff.catalog.openapi.texts import plain_text
+from signoff.schema import SchemaError, check_schema
 
 Direction = Literal["input", "output"]
 Schema = dict[str, Json]
@@ -27,6 +28,10 @@ _SMALL_NODES: Final = 40
 _SMALL_BYTES: Final = 400
 _CHOICES: Final = ("anyOf", "oneOf")
 _ALSO_IN_PLACE: Final = ("not", "if", "then", "else")
+_IN_PLACE: Final = frozenset({"allOf", *_CHOICES, *_ALSO_IN_PLACE})
+_OBJECT: Final = frozenset({
+    "properties", "required", "allOf", "patternProperties", "additionalProperties", "propertyNames",
+})  # fmt: skip
 _BINARY: Final = ("binary", "byte")
 _BESIDE: Final = ("description", "nullable", "x-nullable")
 _REFERENCES: Final = ("$ref", "$dynamicRef")
@@ -104,6 +109,9 @@ class Converter:
 
     def hides(self, schema: Json) -> bool:
         """Say whether a member with this schema does not travel in this direction."""
+        whole = dict_of(schema)
+        if "$ref" not in whole and "allOf" not in whole:
+            return whole.get(self._hidden) is True
         return any(part.get(self._hidden) is True for part in self.parts(schema))
 
     def parts(self, schema: Json) -> Iterator[Schema]:
@@ -144,6 +152,10 @@ class Converter:
             pointer, uses = self._pointers[name], set[str]()
             raw = self._document.resolve(pointer)
             schema = _Pass(self, uses).convert(raw, 0, _Owner(pointer), frozenset())
+            try:
+                check_schema(schema)
+            except SchemaError as error:
+                raise MappingError(f"a schema is not usable: {error}", ref=pointer) from None
             size = len(_bytes(schema)) + len(name)
             self._definitions[name] = _Definition(schema, frozenset(uses), size)
         return self._definitions[name]
@@ -279,6 +291,8 @@ class _Pass:
             made["contentEncoding"] = "base64"
 
     def _object(self, source: Schema, made: Schema, depth: int, hidden: frozenset[str]) -> None:
+        if not source.keys() & _OBJECT:
+            return
         converter = self._converter
         members = dict_of(source.get("properties"))
         if members or "allOf" in source or "required" in made:
@@ -326,6 +340,8 @@ class _Pass:
     def _in_place(
         self, source: Schema, made: Schema, depth: int, owner: _Owner | None, hidden: frozenset[str]
     ) -> None:
+        if not source.keys() & _IN_PLACE:
+            return
         if "allOf" in source:
             hidden |= self._converter.hidden_members(source)
         for keyword in ("allOf", *_CHOICES):

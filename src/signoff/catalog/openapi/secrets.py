@@ -12,21 +12,30 @@ from signoff.catalog.openapi.schemas import Converter
 
 _DEEPEST: Final = 8
 _MOST: Final = 2_000
+_MARKS: Final = ("writeOnly", "password", "x-secret")
 
 
 def is_secret(converter: Converter, schema: Json) -> bool:
     """Say whether a value of this schema must not be shown."""
-    return any(
+    whole = dict_of(schema)
+    if "$ref" not in whole and "allOf" not in whole:
+        return _is_marked(whole)
+    return any(map(_is_marked, converter.parts(schema)))
+
+
+def _is_marked(part: dict[str, Json]) -> bool:
+    return (
         part.get("writeOnly") is True
         or part.get("format") == "password"
         or part.get("x-secret") is True
-        for part in converter.parts(schema)
     )
 
 
 def secret_paths(converter: Converter, schemas: Iterable[Json]) -> frozenset[tuple[str, ...]]:
     """Return the paths of secret members; the items of a list share their list's path."""
     found: set[tuple[str, ...]] = set()
+    if not converter.document.mentions(*_MARKS):
+        return frozenset()
     waiting: list[tuple[tuple[str, ...], Json]] = [((), schema) for schema in schemas]
     visited = 0
     while waiting and visited < _MOST:

@@ -3,6 +3,7 @@
 Owns what a description loses before a model sees it. Never decides anything by what a text says.
 """
 
+import functools
 import re
 import unicodedata
 from typing import Final
@@ -28,7 +29,11 @@ def plain_text(text: Json, *, limit: int) -> str:
     """Return `text` as one line without markup, at most `limit` characters."""
     if not isinstance(text, str) or not text:
         return ""
-    cut = text[: min(_INPUT, limit * 8)]
+    return _plain(text[: min(_INPUT, limit * 8)], limit)
+
+
+@functools.lru_cache(maxsize=4_096)  # specs say the same of a parameter a thousand times
+def _plain(cut: str, limit: int) -> str:
     if not cut.isascii() or not cut.isprintable():
         cut = _ODD.sub(_visible, cut)
     if any(mark in cut for mark in "<&[`*_#>"):
