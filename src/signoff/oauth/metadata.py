@@ -8,6 +8,8 @@ from typing import cast
 from signoff.canonical import Json
 from signoff.oauth.client_auth import METHODS
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS
+from signoff.oauth.delivery import MODES
+from signoff.oauth.host_metadata import with_hosts
 from signoff.oauth.profile import BACKCHANNEL_PATH, JWKS_PATH, TOKEN_PATH, Profile
 from signoff.tokens.keys import ALGORITHM
 from signoff.tokens.verify import ASSERTION_ALGORITHMS
@@ -16,18 +18,19 @@ from signoff.tokens.verify import ASSERTION_ALGORITHMS
 def metadata(profile: Profile) -> dict[str, Json]:
     """Return the one document served at every well-known address."""
     types = ["tool_call", *sorted(profile.details_types)]
-    return {
+    document: dict[str, Json] = {
         "issuer": profile.issuer,
         "token_endpoint": profile.url(TOKEN_PATH),
         "jwks_uri": profile.url(JWKS_PATH),
         "backchannel_authentication_endpoint": profile.url(BACKCHANNEL_PATH),
-        "backchannel_token_delivery_modes_supported": ["poll"],
-        "backchannel_user_code_parameter_supported": False,
+        "backchannel_token_delivery_modes_supported": [*MODES],
+        "backchannel_authentication_request_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        "backchannel_user_code_parameter_supported": True,
         "grant_types_supported": [CIBA, CLIENT_CREDENTIALS],
-        # Required by both specifications; there is no authorization endpoint to respond.
+        # Required by both specifications, also where there is no authorization endpoint.
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "scopes_supported": ["openid"],
+        "scopes_supported": ["openid", *(profile.host_scopes if profile.mcp_resource else ())],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*METHODS],
         "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
@@ -40,6 +43,7 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }
+    return with_hosts(document, profile) if profile.hosts else document
 
 
 def well_known_paths(profile: Profile) -> list[str]:
