@@ -26,6 +26,7 @@ from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
+from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import Database, StorageBusyError
 from signoff.tokens.keyring import Keyring
 
@@ -117,6 +118,7 @@ class Provider:
         clients = SqliteClients(database)
         self.clients = MachineClients(clients, user_ids=USERS.keys(), now=database.now)
         self.draining = Draining()
+        self.stores = provider_stores(database, sealer)
         routes = authorization_server(
             profile,
             approvals=self.approvals,
@@ -124,6 +126,7 @@ class Provider:
             keyring=self.keyring,
             users=USERS,
             people=self.people,
+            stores=self.stores,
             now=database.now,
             monotonic=monotonic,
             unavailable=(StorageBusyError,),

@@ -37,6 +37,7 @@ from signoff.storage.calls import SqliteCalls
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
+from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import Database, Tx
 from signoff.tokens.keyring import Keyring
 from signoff.upstream.headers import References
@@ -213,6 +214,7 @@ async def house(
             keyring=keyring,
             users=served.users,
             people=SqlitePeople(database),
+            stores=provider_stores(database, sealer),
             now=database.now,
         )
     )

@@ -43,6 +43,7 @@ from signoff.storage.calls import SqliteCalls
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
+from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import Database
 from signoff.tokens.keyring import Keyring
 from signoff.upstream.headers import References
@@ -241,6 +242,7 @@ async def _composed(
         keyring=keyring,
         users=catalogue.users,
         people=SqlitePeople(database),
+        stores=provider_stores(database, sealer),
         now=database.now,
     )
     references = References(sealer, environment={}, root=tmp_path)

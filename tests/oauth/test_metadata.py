@@ -22,6 +22,7 @@ CIBA = "urn:openid:params:grant-type:ciba"
 @pytest.mark.seed("CIBA-4")
 @pytest.mark.seed("B21")
 async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider) -> None:
+    algorithms = ["ES256", "PS256", "Ed25519", "EdDSA", "RS256"]
     first = await provider.http.get("/.well-known/openid-configuration")
     second = await provider.http.get("/.well-known/oauth-authorization-server")
     assert (
@@ -32,24 +33,20 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
             "token_endpoint": f"{ISSUER}/oauth2/token",
             "jwks_uri": f"{ISSUER}/oauth2/jwks",
             "backchannel_authentication_endpoint": f"{ISSUER}/oauth2/bc-authorize",
-            "backchannel_token_delivery_modes_supported": ["poll"],
-            "backchannel_user_code_parameter_supported": False,
+            "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
+            "backchannel_authentication_request_signing_alg_values_supported": algorithms,
+            "backchannel_user_code_parameter_supported": True,
             "grant_types_supported": [CIBA, "client_credentials"],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
-            "scopes_supported": ["openid"],
+            "scopes_supported": ["openid", "mcp"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": [
                 "client_secret_basic",
                 "client_secret_post",
                 "private_key_jwt",
             ],
-            "token_endpoint_auth_signing_alg_values_supported": [
-                "ES256",
-                "PS256",
-                "EdDSA",
-                "RS256",
-            ],
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "acr_values_supported": ["session"],
             "authorization_details_types_supported": ["tool_call", "payment"],
             "claims_supported": [

@@ -23,7 +23,7 @@ GATE = "signoff-gate"
 
 @pytest.fixture
 async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    limits = Limits(pending_per_user=10_000)
+    limits = Limits(pending_per_user=10_000, prompts_per_minute=10_000)
     async with running_provider(database, sealer, limits=limits) as running:
         yield running
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import SecretStr
@@ -47,14 +48,20 @@ from signoff.gate.failpoints import only_at, pass_by
 from signoff.gate.pipeline import Gate
 from signoff.gate.policy import Ask, decide
 from signoff.notify.terminal import Terminal, on_terminal_or_log
+from signoff.oauth.callbacks import KIND as CALLBACKS
+from signoff.oauth.callbacks import Callbacks
 from signoff.oauth.clients import GATE_ID, Directory, gate_client
+from signoff.oauth.delivery import LOOPBACK_HOSTS
 from signoff.oauth.draining import Draining
+from signoff.oauth.exchange import Exchange
+from signoff.oauth.outside import Outside
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.origin import OriginGuard
 from signoff.settings import Settings
 from signoff.storage.audit_log import HeadFile
 from signoff.storage.outbox import Outbox
+from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import Database, StorageError
 from signoff.upstream.headers import References
 from signoff.upstream.target import UpstreamError
@@ -145,12 +152,27 @@ async def _start(
     gate_secret = secrets.token_urlsafe(32)
     audiences = {one.audience for one in catalogue.upstreams.values() if one.audience is not None}
     held_polls = Draining()
+    profile = Profile(
+        issuer=issuer, gate_audiences=frozenset(audiences), mcp_resource=f"{issuer}/mcp"
+    )
+    directory = Directory(domain.client_store, gate=gate_client(gate_secret))
+    stores = provider_stores(database, sealer)
+    callbacks = Callbacks(
+        stores.callbacks,
+        approvals,
+        directory,
+        Exchange(profile, approvals, keyring, now=database.now),
+        # A client of this computer is called back only by a server that is nowhere else.
+        post=Outside(loopback=urlsplit(issuer).hostname in LOOPBACK_HOSTS).post,
+        now=database.now,
+    )
     as_routes = authorization_server(
-        Profile(issuer=issuer, gate_audiences=frozenset(audiences), mcp_resource=f"{issuer}/mcp"),
+        profile,
         approvals=approvals,
-        clients=Directory(domain.client_store, gate=gate_client(gate_secret)),
+        clients=directory,
         keyring=keyring,
         people=people,
+        stores=stores,
         users=catalogue.users,
         now=database.now,
         unavailable=(StorageError,),
@@ -236,6 +258,8 @@ async def _start(
         ("keys", _every(_HOUR_S, keyring.maintain)),
         ("forget", _every(_HOUR_S, lambda: domain.calls.forget(database.now() - _KEEP_CALLS))),
         ("outbox", Outbox(database).drain("approval.opened", terminal.deliver)),
+        ("callbacks", Outbox(database).drain(CALLBACKS, callbacks.deliver)),
+        ("revoked", _every(_HOUR_S, stores.revocations.forget)),
         ("audit-head", HeadFile(data_dir, database, keyring).keep()),
     )
     return _Parts(

@@ -6,7 +6,7 @@ after it means. Storage implements them and depends inward; nothing here knows S
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
@@ -38,6 +38,16 @@ class Changes(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """How the client of one auth_req_id hears of its end (CIBA Core §10.2, §10.3)."""
+
+    mode: Literal["ping", "push"]
+    auth_req_id: str = field(repr=False)
+    token: str = field(repr=False)
+    """The `client_notification_token`, with which we authenticate to the client."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """A backchannel request that passed every check of the edge, ready to become an approval."""
 
@@ -58,6 +68,9 @@ class Opening:
     interval_s: int
     pending_per_client: int
     pending_per_user: int
+    prompts_per_minute: int
+    """How many new requests one user may be asked to decide within a minute."""
+    callback: Callback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +87,11 @@ class NotOpened:
     """Nothing was stored.
 
     `conflict`: the call has an approval of other content. `too_many`: a cap on pending requests.
-    `nobody`: no eligible user may act. `client_off`: the client was switched off meanwhile.
+    `too_often`: somebody was asked too much within a minute. `nobody`: no eligible user may act.
+    `client_off`: the client was switched off meanwhile.
     """
 
-    why: Literal["conflict", "too_many", "nobody", "client_off"]
+    why: Literal["conflict", "too_many", "too_often", "nobody", "client_off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +186,18 @@ class ApprovalStore(Protocol):
         ...
 
     async def redeem(
-        self, ticket: bytes, *, client_id: str, jti: str, decided_at: datetime
+        self,
+        ticket: bytes,
+        *,
+        client_id: str,
+        jti: str,
+        decided_at: datetime,
+        undelivered: bytes | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; None when somebody was first or it does not hold.
 
-        A crash after it and before the token arrived: the yes is gone, the call lapses.
+        `undelivered` is an answer to be pushed: it is kept, sealed, until it has arrived. Else
+        a crash after it and before the token arrived: the yes is gone, the call lapses.
         """
         ...
 

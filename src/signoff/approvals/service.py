@@ -8,13 +8,14 @@ store's own transaction (`ports.ApprovalStore`). Knows no HTTP, no OAuth error a
 import hmac
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from signoff.approvals.details import TYPE, details_digest
 from signoff.approvals.ports import (
     ApprovalStore,
+    Callback,
     Changes,
     Decision,
     NotOpened,
@@ -38,8 +39,17 @@ class Limits:
 
     pending_per_client: int = 10_000
     pending_per_user: int = 100
+    prompts_per_minute: int = 60
     interval_s: int = 5
     keep: timedelta = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """The client wants to be called back, with this `client_notification_token`."""
+
+    mode: Literal["ping", "push"]
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,7 @@ class Request:
     expires_in: timedelta
     binding_message: str | None = None
     authorization_details: tuple[Mapping[str, Json], ...] = ()
+    notify: Notify | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,8 @@ class Approvals:
             interval_s=self._limits.interval_s,
             pending_per_client=self._limits.pending_per_client,
             pending_per_user=self._limits.pending_per_user,
+            prompts_per_minute=self._limits.prompts_per_minute,
+            callback=_callback(request.notify, auth_req_id),
         )
         opened = await self._store.open(opening)
         if isinstance(opened, NotOpened):
@@ -160,11 +173,21 @@ class Approvals:
         return await self._store.load(approval_id)
 
     async def redeem(
-        self, auth_req_id: str, *, client_id: str, jti: str, decided_at: datetime
+        self,
+        auth_req_id: str,
+        *,
+        client_id: str,
+        jti: str,
+        decided_at: datetime,
+        undelivered: bytes | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; one caller gets the approval, all others None."""
         return await self._store.redeem(
-            hash_id(auth_req_id), client_id=client_id, jti=jti, decided_at=decided_at
+            hash_id(auth_req_id),
+            client_id=client_id,
+            jti=jti,
+            decided_at=decided_at,
+            undelivered=undelivered,
         )
 
     async def withdraw(self, auth_req_id: str, *, client_id: str) -> Status | None:
@@ -197,6 +220,12 @@ def tool_call_of(details: Sequence[Mapping[str, Json]]) -> Mapping[str, Json] | 
     if len(details) == 1 and details[0].get("type") == TYPE:
         return details[0]
     return None
+
+
+def _callback(notify: Notify | None, auth_req_id: str) -> Callback | None:
+    if notify is None:
+        return None
+    return Callback(mode=notify.mode, auth_req_id=auth_req_id, token=notify.token)
 
 
 def holds(approval: Approval) -> bool:

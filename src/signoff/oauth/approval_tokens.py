@@ -16,6 +16,7 @@ from signoff.canonical import Json
 from signoff.oauth.clients import Client
 from signoff.oauth.profile import Profile
 from signoff.tokens.keyring import Keyring
+from signoff.tokens.verify import unverified_claims
 
 _OTHER_LIFE: Final = timedelta(seconds=600)
 _AMR: Final[Mapping[str, list[str]]] = {"session": ["user"], "passkey": ["hwk", "user"]}
@@ -39,8 +40,12 @@ def mint(
     auth_req_id: str,
     jti: str,
     now: datetime,
+    jkt: str | None = None,
 ) -> Minted | None:
-    """Return the tokens of an approved approval; None when they would be over already."""
+    """Return the tokens of an approved approval; None when they would be over already.
+
+    `jkt` is the thumbprint of the key the access token is bound to (RFC 9449 §6.1).
+    """
     if approval.decided_at is None or approval.decided_by is None:
         return None
     issued, decided = int(now.timestamp()), int(approval.decided_at.timestamp())
@@ -68,6 +73,7 @@ def mint(
         "jti": jti,
         "scope": approval.scope,
         **_on_behalf(client, call),
+        **({"cnf": {"jkt": jkt}} if jkt else {}),
         **({"authorization_details": details} if details else {}),
     })
     id_token = keyring.mint_id_token(
@@ -82,7 +88,7 @@ def mint(
     answer: dict[str, Json] = {
         "access_token": access_token,
         "id_token": id_token,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if jkt is None else "DPoP",
         "expires_in": expires - issued,
         "scope": approval.scope,
     }
@@ -108,3 +114,10 @@ def _on_behalf(client: Client, call: Mapping[str, Json] | None) -> dict[str, Jso
         "client_id": caller["client_id"],
     }
     return {"act": acting, "txn": call["call_id"]}
+
+
+def still(answer: Mapping[str, Json], *, now: datetime) -> dict[str, Json]:
+    """Return an answer that was kept for a while, with the life its token still has."""
+    expires = unverified_claims(str(answer["access_token"]))["exp"]
+    left = float(cast("float", expires)) - now.timestamp()
+    return {**answer, "expires_in": max(0, int(left))}

@@ -4,7 +4,8 @@ Owns the order of the checks and the answer. What each parameter may be stands i
 what is stored in `approvals/`. Nothing here consents: every request waits for a person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Protocol, assert_never, cast
 
 from starlette.requests import Request as HttpRequest
@@ -13,12 +14,15 @@ from signoff.approvals.ports import NotOpened
 from signoff.approvals.service import Acknowledged, Approvals, Request, tool_call_of
 from signoff.canonical import Json
 from signoff.catalog.model import User
-from signoff.oauth import requested
+from signoff.oauth import hints, requested
 from signoff.oauth.client_auth import ClientAuthenticator
-from signoff.oauth.clients import CIBA, Client
+from signoff.oauth.clients import CIBA, Client, Directory
 from signoff.oauth.errors import OAuthError, busy, invalid_client
-from signoff.oauth.forms import Form, read_form
+from signoff.oauth.forms import read_form
 from signoff.oauth.profile import Profile
+from signoff.oauth.request_object import unwrapped
+from signoff.oauth.user_codes import UserCodes
+from signoff.tokens.keyring import Keyring
 
 
 class People(Protocol):
@@ -38,26 +42,42 @@ class BackchannelEndpoint:
         authenticator: ClientAuthenticator,
         approvals: Approvals,
         *,
+        directory: Directory,
         users: Mapping[str, User],
         people: People,
+        keyring: Keyring,
+        user_codes: UserCodes,
+        now: Callable[[], datetime],
     ) -> None:
         self._profile, self._authenticator, self._approvals = profile, authenticator, approvals
-        self._users, self._people = users, people
+        self._directory, self._users, self._people = directory, users, people
+        self._keyring, self._user_codes, self._now = keyring, user_codes, now
 
     async def __call__(self, http: HttpRequest) -> Mapping[str, Json]:
         """Check in this order, then open: the first check that fails is the answer."""
-        form = await read_form(http)
-        client = await self._authenticator.authenticate(http, form)
+        outer = await read_form(http)
+        client = await self._authenticator.authenticate(http, outer)
         _check_may_ask(client)
-        _check_plain(form)
+        now = self._now()
+        form = await unwrapped(outer, client, self._directory, profile=self._profile, now=now)
         scope = requested.scope(form, client)
-        hint = requested.login_hint(form)
+        user_id = hints.user_of(
+            form,
+            client,
+            users=self._users,
+            profile=self._profile,
+            keys=self._keyring.public,
+            now=now,
+        )
+        notify = requested.notify(form, client)
         binding_message = requested.binding_message(form)
         expires_in = requested.expiry(form, self._profile)
         acr = requested.acr(form, self._profile)
         resource = requested.resource(form, client, self._profile)
         details = requested.details(form, client, self._profile)
-        eligible = await self._eligible(hint, tool_call_of(details), acr=acr)
+        eligible = await self._eligible(user_id, tool_call_of(details), acr=acr)
+        if client.delivery.user_code:
+            await self._user_codes.check(eligible[0], client.id, form.get("user_code"))
         opened = await self._approvals.open(
             Request(
                 client_id=client.id,
@@ -68,6 +88,7 @@ class BackchannelEndpoint:
                 expires_in=expires_in,
                 binding_message=binding_message,
                 authorization_details=details,
+                notify=notify,
             )
         )
         match opened:
@@ -85,18 +106,18 @@ class BackchannelEndpoint:
         answer: dict[str, Json] = {
             "auth_req_id": opened.auth_req_id,
             "expires_in": max(1, int(left.total_seconds())),
-            "interval": opened.interval_s,
         }
+        if client.delivery.mode != "push":
+            answer["interval"] = opened.interval_s  # CIBA Core §7.3: nothing to poll in push mode
         if client.role == "gate":
             # The gate tells its caller where the card is; the page asks for a session anyway.
             answer["approve_at"] = self._profile.url(f"/approvals/{approval.id}")
         return answer
 
     async def _eligible(
-        self, hint: str, call: Mapping[str, Json] | None, *, acr: str
+        self, user_id: str | None, call: Mapping[str, Json] | None, *, acr: str
     ) -> tuple[str, ...]:
         """Return who may decide. An unknown and a switched-off user are told apart by nothing."""
-        user_id = requested.resolve(hint, self._users, issuer=self._profile.issuer)
         switched_off = await self._people.disabled()
         if call is None:
             if user_id is None or user_id in switched_off:
@@ -117,12 +138,6 @@ def _check_may_ask(client: Client) -> None:
         raise OAuthError("unauthorized_client", "the client may not use this grant")
 
 
-def _check_plain(form: Form) -> None:
-    for name in ("request", "request_uri"):
-        if form.get(name) is not None:
-            raise OAuthError("invalid_request", "this server takes plain parameters only")
-
-
 def _unknown_user() -> OAuthError:
     return OAuthError("unknown_user_id", "no user can be asked by this hint")
 
@@ -135,6 +150,8 @@ def _refusal(refused: NotOpened) -> OAuthError:
             )
         case "too_many":
             return busy(retry_after_s=30, status=429)
+        case "too_often":
+            return busy(retry_after_s=60, status=429)
         case "nobody":
             return _unknown_user()
         case "client_off":

@@ -20,6 +20,8 @@ from signoff.tokens.keys import KeySet, TokenError
 Role: TypeAlias = Literal["machine", "gate"]
 Origin: TypeAlias = Literal["operator", "self"]
 AuthMethod: TypeAlias = Literal["client_secret", "private_key_jwt", "none"]
+JtiKind: TypeAlias = Literal["client_assertion", "request_object", "dpop"]
+"""Each kind has ids of its own: one spent here means nothing there."""
 
 CIBA: Final = "urn:openid:params:grant-type:ciba"
 CLIENT_CREDENTIALS: Final = "client_credentials"
@@ -121,8 +123,15 @@ class ClientStore(Protocol):
         """Delete a client and end what it has open; False when it is gone."""
         ...
 
-    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
-        """Record an assertion's `jti`; False when it was used before."""
+    async def spend_jti(
+        self,
+        client_id: str,
+        jti: str,
+        *,
+        expires_at: datetime,
+        kind: JtiKind = "client_assertion",
+    ) -> bool:
+        """Record a `jti` of a client's own token; False when it was used before."""
         ...
 
     async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
@@ -154,9 +163,16 @@ class Directory:
             return await self._documents.client(client_id)
         return await self._store.find(client_id)
 
-    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
-        """Record an assertion's `jti`; False when it was used before."""
-        return await self._store.spend_jti(client_id, jti, expires_at=expires_at)
+    async def spend_jti(
+        self,
+        client_id: str,
+        jti: str,
+        *,
+        expires_at: datetime,
+        kind: JtiKind = "client_assertion",
+    ) -> bool:
+        """Record a `jti` of a client's own token; False when it was used before."""
+        return await self._store.spend_jti(client_id, jti, expires_at=expires_at, kind=kind)
 
     async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
         """Record a token issued to the client itself; False when it may not have one now."""

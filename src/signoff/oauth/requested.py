@@ -12,17 +12,18 @@ from datetime import timedelta
 from typing import Final, cast
 
 from signoff.approvals.details import TYPE, DetailsError, check_details
+from signoff.approvals.service import Notify
 from signoff.canonical import Json, JsonError, parse
-from signoff.catalog.model import User
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
 from signoff.oauth.profile import Profile
 
-_HINTS: Final = ("login_hint", "login_hint_token", "id_token_hint")
 _MAX_MESSAGE: Final = 256
 _MAX_DETAILS: Final = 10
-_MAX_HINT: Final = 1024
+_MAX_NOTIFICATION_TOKEN: Final = 1024
+_LEAST_NOTIFICATION_TOKEN: Final = 22  # of 64 characters: 128 bits
+_B68: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _MARKS_IN_A_ROW: Final = 2
 # Letters and marks that show as nothing: they make two different texts look alike.
 _INVISIBLE: Final = re.compile(
@@ -45,32 +46,6 @@ def scope(form: Form, client: Client) -> str:
     if not set(wanted) <= {"openid", *client.scopes}:
         raise OAuthError("invalid_scope", "the client may not have one of these scopes")
     return " ".join(wanted)
-
-
-def login_hint(form: Form) -> str:
-    """Return the hint: exactly one, and of the kind we take (CIBA Core §7.1)."""
-    given = [name for name in _HINTS if form.get(name) is not None]
-    if len(given) != 1:
-        raise OAuthError(
-            "invalid_request", "exactly one of login_hint, login_hint_token, id_token_hint"
-        )
-    hint = form.get("login_hint")
-    if hint is None or len(hint) > _MAX_HINT:
-        raise OAuthError("invalid_request", "this server takes a short login_hint")
-    return hint
-
-
-def resolve(hint: str, users: Mapping[str, User], *, issuer: str) -> str | None:
-    """Return the user id a `login_hint` names: an id, an e-mail, or RFC 9493 `iss_sub` JSON."""
-    if hint.startswith("{"):
-        return _subject(hint, users, issuer=issuer)
-    if hint in users:
-        return hint
-    if "@" in hint:
-        folded = hint.casefold()
-        found = [u.id for u in users.values() if u.email and u.email.casefold() == folded]
-        return found[0] if len(found) == 1 else None
-    return None
 
 
 def binding_message(form: Form) -> str | None:
@@ -105,6 +80,22 @@ def expiry(form: Form, profile: Profile) -> timedelta:
     longest = profile.longest_expiry_s
     seconds = longest if len(digits) > len(str(longest)) else min(int(digits), longest)
     return timedelta(seconds=seconds)
+
+
+def notify(form: Form, client: Client) -> Notify | None:
+    """Return how the client is called back: its registered mode, and the token it sent.
+
+    CIBA Core §7.1: at most 1024 characters of RFC 6750, with 128 bits or more.
+    """
+    mode = client.delivery.mode
+    if mode == "poll":
+        return None
+    token = form.require("client_notification_token")
+    if len(token) > _MAX_NOTIFICATION_TOKEN or not _B68.fullmatch(token):
+        raise OAuthError("invalid_request", "client_notification_token is not a bearer token")
+    if len(token) < _LEAST_NOTIFICATION_TOKEN:
+        raise OAuthError("invalid_request", "client_notification_token must have 128 bits")
+    return Notify(mode=mode, token=token)
 
 
 def acr(form: Form, profile: Profile) -> str:
@@ -170,20 +161,3 @@ def _details(text: str | None) -> tuple[Mapping[str, Json], ...]:
 
 def _refused(description: str, *, detail: str = "") -> OAuthError:
     return OAuthError("invalid_authorization_details", description, detail=detail)
-
-
-def _subject(hint: str, users: Mapping[str, User], *, issuer: str) -> str | None:
-    try:
-        subject = parse(hint)
-    except JsonError:
-        return None
-    if not isinstance(subject, dict) or subject.get("format") != "iss_sub":
-        return None
-    named, sub = subject.get("iss"), subject.get("sub")
-    if not isinstance(named, str) or not isinstance(sub, str):
-        return None
-    # Auth0's SDKs write an issuer with a slash at the end.
-    if named.rstrip("/") == issuer.rstrip("/"):
-        return sub if sub in users else None
-    found = [user.id for user in users.values() if user.subjects.get(named) == sub]
-    return found[0] if len(found) == 1 else None

@@ -20,12 +20,16 @@ from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
+from signoff.oauth.exchange import Exchange
 from signoff.oauth.grants.ciba import CibaGrant
 from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
+from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.metadata import metadata, well_known_paths
 from signoff.oauth.outcome import GateEndpoints
 from signoff.oauth.profile import BACKCHANNEL_PATH, JWKS_PATH, TOKEN_PATH, Profile
+from signoff.oauth.stores import Stores
 from signoff.oauth.token import TokenEndpoint
+from signoff.oauth.user_codes import UserCodes
 from signoff.tokens.keyring import Keyring
 
 # Shorter than `keyring.PUBLISH_AHEAD`, so that a key is known everywhere before it signs.
@@ -40,31 +44,51 @@ def authorization_server(
     keyring: Keyring,
     users: Mapping[str, User],
     people: People,
+    stores: Stores,
     now: Callable[[], datetime],
     monotonic: Callable[[], float] = time.monotonic,
     unavailable: tuple[type[Exception], ...] = (),
     draining: Draining | None = None,
+    hosts: HostParts | None = None,
 ) -> list[Route]:
     """Return the routes of the authorization server.
 
     `clients` holds the reserved client `signoff-gate` too when the gate is in this process; one
     that runs elsewhere is a registered client of role `gate` with a key. `unavailable` are the
     store's errors that mean "later": they are answered 503. Once `draining` begins, every held
-    poll is answered `authorization_pending` at once.
+    poll is answered `authorization_pending` at once. `hosts` is there when `profile.hosts` is.
     """
     authenticator = ClientAuthenticator(
         clients,
         audiences=profile.assertion_audiences(),
         now=now,
     )
-    backchannel = BackchannelEndpoint(profile, authenticator, approvals, users=users, people=people)
+    backchannel = BackchannelEndpoint(
+        profile,
+        authenticator,
+        approvals,
+        directory=clients,
+        users=users,
+        people=people,
+        keyring=keyring,
+        user_codes=UserCodes(stores.user_codes),
+        now=now,
+    )
     token = TokenEndpoint(
         authenticator,
         {
             CIBA: CibaGrant(
-                profile, approvals, keyring, now=now, monotonic=monotonic, draining=draining
+                profile,
+                approvals,
+                Exchange(profile, approvals, keyring, now=now),
+                callbacks=stores.callbacks,
+                revocations=stores.revocations,
+                now=now,
+                monotonic=monotonic,
+                draining=draining,
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
+            **(host_grants(hosts, profile, keyring, now=now, monotonic=monotonic) if hosts else {}),
         },
     )
     gate_endpoints = GateEndpoints(authenticator, approvals)
@@ -83,6 +107,8 @@ def authorization_server(
     ]
     routes += [Route(path, _document(profile)) for path in well_known_paths(profile)]
     routes += [Route(prefix + JWKS_PATH, _jwks(keyring)) for prefix in prefixes]
+    if hosts is not None:
+        routes += host_routes(hosts, profile, authenticator, now=now, unavailable=unavailable)
     return routes
 
 

@@ -18,6 +18,9 @@ from signoff.sealed import Sealer
 from signoff.storage.clock import from_us
 from signoff.storage.sqlite import Row, Tx
 
+CALLBACK: Final = "ciba.callback"
+"""The outbox's kind of a message to a ping or push client; its subject is the ticket in hex."""
+
 LOAD: Final = "SELECT * FROM approval_cards WHERE id = :id"
 OF_CALL: Final = """
 SELECT * FROM approval_cards WHERE client_id = :client_id AND call_id = :call_id
@@ -72,6 +75,20 @@ SELECT COUNT(*) AS pending FROM
 PENDING_OF_USER: Final = """
 SELECT COUNT(*) AS pending FROM
   (SELECT 1 FROM approval_eligible WHERE user_id = :user_id AND waiting = 1 LIMIT :cap)
+"""
+PROMPTS_OF_USER: Final = """
+SELECT opened_at FROM approval_eligible WHERE user_id = :user_id AND opened_at > :since
+ORDER BY opened_at DESC LIMIT 1 OFFSET :most - 1
+"""
+ADD_CALLBACK: Final = (
+    "INSERT INTO callbacks (ticket, mode, address) VALUES (:ticket, :mode, :address)"
+)
+KEEP_ANSWER: Final = """
+UPDATE callbacks SET answer = :answer, answer_until = :until WHERE ticket = :ticket
+"""
+CALLBACKS_OF: Final = """
+SELECT c.ticket FROM auth_req_ids t JOIN callbacks c ON c.ticket = t.hash
+WHERE t.approval_id = :id AND (c.mode = 'push' OR :status <> 'lapsed')
 """
 # Everything a decision rests on, once more, in the statement that makes it.
 DECIDE: Final = """
@@ -205,6 +222,10 @@ def tell(tx: Tx, after: Approval, *, actor: str, details: Mapping[str, Json] | N
     facts.update(details or {})
     tx.audit(AuditEvent(event=f"approval.{name}", subject=after.id, actor=actor, details=facts))
     tx.changed("approval", after.id)
+    if after.status not in (Status.PENDING, Status.REDEEMED):
+        for row in tx.all(CALLBACKS_OF, {"id": after.id, "status": after.status}):
+            # CIBA Core §10.2: the client is told after the COMMIT, when its poll would succeed.
+            tx.enqueue(CALLBACK, row["ticket"].hex(), {})
 
 
 class LostSwapError(Exception):

@@ -26,9 +26,11 @@ from signoff.approvals.service import holds
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
 from signoff.storage import approval_rows as rows
+from signoff.storage import callbacks
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
 
+_MINUTE: Final = timedelta(minutes=1)
 _STRENGTH: Final = {"session": 1, "passkey": 2}
 
 
@@ -42,7 +44,10 @@ class SqliteApprovals:
         """Store the approval, or find the one its call has, and add the auth_req_id."""
         plain = json.dumps(opening.authorization_details, separators=(",", ":")).encode()
         details = self._sealer.seal(plain, table="approvals", row=opening.id, column="details")
-        return await self._database.write(lambda tx: self._open(tx, opening, details))
+        address = None
+        if opening.callback is not None:
+            address = callbacks.sealed_address(self._sealer, opening.ticket, opening.callback)
+        return await self._database.write(lambda tx: self._open(tx, opening, details, address))
 
     async def load(self, approval_id: str) -> Approval | None:
         """Return an approval whoever asks."""
@@ -113,9 +118,18 @@ class SqliteApprovals:
         return await self._database.write(job)
 
     async def redeem(
-        self, ticket: bytes, *, client_id: str, jti: str, decided_at: datetime
+        self,
+        ticket: bytes,
+        *,
+        client_id: str,
+        jti: str,
+        decided_at: datetime,
+        undelivered: bytes | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; None when somebody was first or it does not hold."""
+        answer = None
+        if undelivered is not None:
+            answer = callbacks.sealed_answer(self._sealer, ticket, undelivered)
 
         def job(tx: Tx) -> Approval | None:
             row = tx.one(rows.BY_TICKET, {"ticket": ticket, "client_id": client_id})
@@ -138,6 +152,9 @@ class SqliteApprovals:
             if swapped is None:
                 return None
             rows.tell(tx, after, actor=client_id, details={"jti": jti})
+            if answer is not None:
+                until = to_us(tx.now + callbacks.KEEP_ANSWER)
+                tx.execute(rows.KEEP_ANSWER, {"ticket": ticket, "answer": answer, "until": until})
             return after
 
         return await self._database.write(job)
@@ -223,7 +240,9 @@ class SqliteApprovals:
     def _read(self, row: Row) -> Approval:
         return rows.read(row, self._sealer)
 
-    def _open(self, tx: Tx, opening: Opening, details: bytes) -> Opened | NotOpened:
+    def _open(
+        self, tx: Tx, opening: Opening, details: bytes, address: bytes | None
+    ) -> Opened | NotOpened:
         if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
             return NotOpened(why="client_off")
         standing = None
@@ -249,6 +268,11 @@ class SqliteApprovals:
                 "now": tx.now_us,
             },
         )
+        if opening.callback is not None:
+            mode = opening.callback.mode
+            tx.execute(
+                rows.ADD_CALLBACK, {"ticket": opening.ticket, "mode": mode, "address": address}
+            )
         return Opened(approval=approval, at=tx.now, repeated=standing is not None)
 
     def _add(self, tx: Tx, opening: Opening, details: bytes) -> Approval:
@@ -338,6 +362,9 @@ def _refusal(tx: Tx, opening: Opening) -> NotOpened | None:
         pending = tx.one(rows.PENDING_OF_USER, {"user_id": user_id, "cap": cap})
         if pending is not None and pending["pending"] >= cap:
             return NotOpened(why="too_many")
+        often = {"user_id": user_id, "since": to_us(tx.now - _MINUTE)}
+        if tx.one(rows.PROMPTS_OF_USER, often | {"most": opening.prompts_per_minute}) is not None:
+            return NotOpened(why="too_often")
     return None
 
 

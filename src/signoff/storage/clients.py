@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from signoff.audit import AuditEvent
-from signoff.oauth.clients import Client, Known, Secrets
+from signoff.oauth.clients import Client, JtiKind, Known, Secrets
 from signoff.oauth.delivery import Delivery
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
@@ -57,7 +57,7 @@ WHERE id = :id AND (expires_at IS NULL OR expires_at > :now)
 """
 SPEND: Final = """
 INSERT INTO spent_ids (kind, issuer, value, expires_at)
-VALUES ('client_assertion', :client_id, :jti, :expires_at)
+VALUES (:kind, :client_id, :jti, :expires_at)
 ON CONFLICT (kind, issuer, value) DO NOTHING
 """
 # A few at a time, on the way: the table never holds much more than what is still alive.
@@ -65,6 +65,9 @@ FORGET_SPENT: Final = """
 DELETE FROM spent_ids WHERE (kind, issuer, value) IN
   (SELECT kind, issuer, value FROM spent_ids WHERE expires_at < :now LIMIT 8)
 """
+
+# A verifier's clock may be a little behind: a token is remembered for as long as it is taken.
+_LEEWAY: Final = timedelta(seconds=30)
 
 
 class SqliteClients:
@@ -169,9 +172,17 @@ class SqliteClients:
 
         return await self._database.write(job)
 
-    async def spend_jti(self, client_id: str, jti: str, *, expires_at: datetime) -> bool:
-        """Record an assertion's `jti`; False when it was used before."""
-        params = {"client_id": client_id, "jti": jti, "expires_at": to_us(expires_at)}
+    async def spend_jti(
+        self,
+        client_id: str,
+        jti: str,
+        *,
+        expires_at: datetime,
+        kind: JtiKind = "client_assertion",
+    ) -> bool:
+        """Record a `jti` of a client's own token; False when it was used before."""
+        until = to_us(expires_at + _LEEWAY)
+        params = {"kind": kind, "client_id": client_id, "jti": jti, "expires_at": until}
 
         def job(tx: Tx) -> bool:
             tx.execute(FORGET_SPENT, {"now": tx.now_us})

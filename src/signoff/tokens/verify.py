@@ -31,14 +31,22 @@ HEAD_TYPE: Final = "signoff-audit-head+jwt"
 _LEEWAY_S: Final = 5.0
 _MAX_LIFE_S: Final = 86_400
 _MAX_ASSERTION_LIFE_S: Final = 300
+_MAX_REQUEST_LIFE_S: Final = 3600
 _LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _AT_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _ID_TYPES: Final = frozenset({None, "jwt"})
+_REQUEST_TYPES: Final = frozenset({
+    *(None, "jwt", "oauth-authz-req+jwt", "application/oauth-authz-req+jwt"),
+})
 _ASSERTION_TYPES: Final = frozenset({None, "jwt", "client-authentication+jwt"})
 
 
 class SignatureError(TokenError):
     """The one failure that costs a signature check; every other is found before it, or after."""
+
+
+class ExpiredError(TokenError):
+    """The token holds, but its time is over."""
 
 
 def key_id(unverified_jwt: str) -> str | None:
@@ -94,9 +102,12 @@ def verify_id_token(
     now: datetime,
     access_token: str | None = None,
     leeway_s: float = _LEEWAY_S,
+    expired_s: float = 0.0,
     algorithms: Collection[str] = (ALGORITHM,),
 ) -> VerifiedClaims:
     """Verify an ID token (OIDC Core §3.1.3.7); with `access_token` given, `at_hash` too.
+
+    `expired_s`: for how long after its end it is still taken, as a hint and as nothing else.
 
     Raises:
         TokenError: anything does not hold.
@@ -107,7 +118,7 @@ def verify_id_token(
     if "azp" in claims:
         _same(claims, "azp", client_id)
     _text(claims, "sub")
-    _check_times(claims, now=now, leeway_s=leeway_s, max_life_s=_MAX_LIFE_S)
+    _check_times(claims, now=now, leeway_s=leeway_s, max_life_s=_MAX_LIFE_S, expired_s=expired_s)
     if "auth_time" in claims:
         _time(claims, "auth_time")
     if access_token is not None:
@@ -145,6 +156,57 @@ def verify_client_assertion(
     if _time(claims, "exp") > now.timestamp() + _MAX_ASSERTION_LIFE_S + _LEEWAY_S:
         raise TokenError("exp is too far away")
     return VerifiedClaims(claims)
+
+
+def verify_request_object(
+    unverified_jwt: str,
+    *,
+    keys: KeySet,
+    client_id: str,
+    audience: str,
+    now: datetime,
+    algorithms: Collection[str] = ASSERTION_ALGORITHMS,
+) -> VerifiedClaims:
+    """Verify a signed backchannel request (CIBA Core §7.1.1): every claim required, one hour.
+
+    The caller spends `jti`.
+
+    Raises:
+        TokenError: anything does not hold.
+    """
+    claims = _verify(unverified_jwt, keys=keys, types=_REQUEST_TYPES, algorithms=algorithms)
+    _by_client(claims, client_id=client_id, audience=audience)
+    _text(claims, "jti")
+    not_before, expires = _time(claims, "nbf"), _time(claims, "exp")
+    # FAPI-CIBA §5.2.2: signed an hour ago at most, and good for an hour at most.
+    if expires - not_before > _MAX_REQUEST_LIFE_S + _LEEWAY_S:
+        raise TokenError("it lives too long")
+    _check_times(claims, now=now, leeway_s=_LEEWAY_S, max_life_s=_MAX_REQUEST_LIFE_S)
+    return VerifiedClaims(claims)
+
+
+def verify_hint_token(
+    unverified_jwt: str, *, keys: KeySet, client_id: str, audience: str, now: datetime
+) -> VerifiedClaims:
+    """Verify a `login_hint_token` that a client signed (CIBA Core §7.1).
+
+    Raises:
+        ExpiredError: all of it holds but the time.
+        TokenError: anything else does not hold.
+    """
+    claims = _verify(unverified_jwt, keys=keys, types=_ID_TYPES, algorithms=ASSERTION_ALGORITHMS)
+    _by_client(claims, client_id=client_id, audience=audience)
+    _check_times(claims, now=now, leeway_s=_LEEWAY_S, max_life_s=_MAX_LIFE_S)
+    return VerifiedClaims(claims)
+
+
+def _by_client(claims: Mapping[str, Json], *, client_id: str, audience: str) -> None:
+    """Check that the client made the token, and for us; `aud` may name others too."""
+    _same(claims, "iss", client_id)
+    named = claims.get("aud")
+    members = named if isinstance(named, list) else [named]
+    if audience not in members or not all(isinstance(member, str) for member in members):
+        raise TokenError("aud does not name us")
 
 
 def unverified_claims(unverified_jwt: str) -> dict[str, Json]:
@@ -277,12 +339,17 @@ def _time(claims: Mapping[str, Json], name: str) -> float:
 
 
 def _check_times(
-    claims: Mapping[str, Json], *, now: datetime, leeway_s: float, max_life_s: float
+    claims: Mapping[str, Json],
+    *,
+    now: datetime,
+    leeway_s: float,
+    max_life_s: float,
+    expired_s: float = 0.0,
 ) -> None:
     at = now.timestamp()
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
-    if at >= expires + leeway_s:
-        raise TokenError("it has expired")
+    if at >= expires + leeway_s + expired_s:
+        raise ExpiredError("it has expired")
     if issued > at + leeway_s:
         raise TokenError("it was issued in the future")
     if "nbf" in claims and _time(claims, "nbf") > at + leeway_s:

@@ -7,28 +7,31 @@ as it is remembered; unknown, another client's, used and lapsed are one answer.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, assert_never
 
 from signoff.approvals.ports import Ticket
-from signoff.approvals.request import Approval, Status
+from signoff.approvals.request import Status
 from signoff.approvals.service import Approvals
 from signoff.canonical import Json
-from signoff.oauth.approval_tokens import Minted, mint
+from signoff.oauth.approval_tokens import Minted, still
+from signoff.oauth.callbacks import CallbackStore
 from signoff.oauth.clients import Client
 from signoff.oauth.draining import Draining
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import OAuthError, busy
+from signoff.oauth.exchange import Exchange, no_such_grant
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
 from signoff.oauth.profile import Profile
-from signoff.tokens.keyring import Keyring
+from signoff.oauth.revocation import Revocations
+from signoff.sealed import hash_id
 
 _MAX_ID: Final = 256
 _SHORTEST_WAIT_S: Final = 0.001
 _UNDELIVERED_S: Final = 60.0
+_STRIKES: Final = 5
 
 
 class CibaGrant:
@@ -38,13 +41,16 @@ class CibaGrant:
         self,
         profile: Profile,
         approvals: Approvals,
-        keyring: Keyring,
+        exchange: Exchange,
         *,
+        callbacks: CallbackStore,
+        revocations: Revocations,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         draining: Draining | None = None,
     ) -> None:
-        self._profile, self._approvals, self._keyring = profile, approvals, keyring
+        self._approvals, self._exchange = approvals, exchange
+        self._callbacks, self._revocations = callbacks, revocations
         self._now, self._monotonic = now, monotonic
         self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=profile.held_at_most)
@@ -55,15 +61,21 @@ class CibaGrant:
         """Return the tokens of an approved request, or say where it stands."""
         auth_req_id = form.require("auth_req_id")
         if len(auth_req_id) > _MAX_ID:
-            raise _no_such_grant("too long")
+            raise no_such_grant("too long")
+        if client.delivery.mode == "push":
+            return await self._fallen_back(client, auth_req_id)
         kept = self._undelivered.pop((client.id, auth_req_id), None)
         if kept is not None and kept[0] > self._monotonic():
             return kept[1].answer
         ticket = await self._approvals.find(auth_req_id, client_id=client.id)
+        if ticket is not None and ticket.status is Status.REDEEMED:
+            # RFC 6749 §4.1.2, of codes: an id that comes again after its tokens left was stolen,
+            # or they were. Polls that merely race for the tokens never get here.
+            await self._revocations.revoke_of(ticket.approval_id, client_id=client.id)
         if ticket is not None and ticket.status is Status.PENDING:
             ticket = await self._pending(client, auth_req_id, ticket, hold_s=hold_s)
         if ticket is None:
-            raise _no_such_grant("unknown")
+            raise no_such_grant("unknown")
         if ticket.status is not Status.PENDING:
             self._pace.forget(auth_req_id)
         if ticket.status is Status.APPROVED:
@@ -78,7 +90,11 @@ class CibaGrant:
             with self._pace.holding(auth_req_id) as held:
                 if held:
                     return await self._held(client, auth_req_id, ticket, hold_s=hold_s)
-        if self._pace.too_fast(auth_req_id, interval_s=ticket.interval_s):
+        strikes = self._pace.strikes(auth_req_id, interval_s=ticket.interval_s)
+        if strikes > _STRIKES:
+            # A flood: no more writes for it. CIBA Core §11 lets the server end its patience.
+            raise busy(retry_after_s=ticket.interval_s)
+        if strikes:
             # CIBA Core §11: at least 5 s more, for this and every later poll.
             await self._approvals.slow_down(auth_req_id)
             raise OAuthError("slow_down", "poll less often: 5 seconds were added to the interval")
@@ -108,7 +124,7 @@ class CibaGrant:
         The tokens of a cancelled poll wait a minute for the next poll of the same client, so they
         are handed out once, and not never.
         """
-        exchange = asyncio.create_task(self._exchange(client, auth_req_id, approval_id))
+        exchange = asyncio.create_task(self._exchange.tokens(client, auth_req_id, approval_id))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
         try:
@@ -124,35 +140,19 @@ class CibaGrant:
         if not done.cancelled() and done.exception() is None:
             self._undelivered[client_id, auth_req_id] = (now + _UNDELIVERED_S, done.result())
 
-    async def _exchange(self, client: Client, auth_req_id: str, approval_id: str) -> Minted:
-        """Mint, then consume: what can fail fails before the yes is gone."""
-        approval = await self._approvals.load(approval_id)
-        if approval is None or approval.status is not Status.APPROVED:
-            raise _no_such_grant("decided elsewhere")
-        minted = self._mint(approval, client, auth_req_id)
-        redeemed = await self._approvals.redeem(
-            auth_req_id,
-            client_id=client.id,
-            jti=minted.jti,
-            decided_at=minted.decided_at,
-        )
-        if redeemed is None or redeemed.digest != approval.digest:
-            raise _no_such_grant("somebody was first, or it no longer holds")
-        return minted
-
-    def _mint(self, approval: Approval, client: Client, auth_req_id: str) -> Minted:
-        minted = mint(
-            approval,
-            client,
-            profile=self._profile,
-            keyring=self._keyring,
-            auth_req_id=auth_req_id,
-            jti=secrets.token_urlsafe(16),
-            now=self._now(),
-        )
-        if minted is None:
-            raise _no_such_grant("its token would be over already")
-        return minted
+    async def _fallen_back(self, client: Client, auth_req_id: str) -> Mapping[str, Json]:
+        """Answer a push client: only what a push could not deliver."""
+        ticket = hash_id(auth_req_id)
+        answer = await self._callbacks.take(ticket, client_id=client.id)
+        if answer is not None:
+            return still(answer, now=self._now())
+        if not await self._callbacks.fell_back(ticket, client_id=client.id):
+            # CIBA Core §11: a push client has no business here.
+            raise OAuthError("unauthorized_client", "the tokens are pushed to this client")
+        found = await self._approvals.find(auth_req_id, client_id=client.id)
+        if found is None:
+            raise no_such_grant("unknown")
+        raise _without_token(client, found)
 
 
 def _without_token(client: Client, ticket: Ticket) -> OAuthError:
@@ -166,13 +166,9 @@ def _without_token(client: Client, ticket: Ticket) -> OAuthError:
         case Status.WITHDRAWN:
             return _refused(client, ticket, "the request was withdrawn")
         case Status.APPROVED | Status.REDEEMED | Status.LAPSED:
-            return _no_such_grant(str(ticket.status))
+            return no_such_grant(str(ticket.status))
         case _:
             assert_never(ticket.status)
-
-
-def _no_such_grant(detail: str) -> OAuthError:
-    return OAuthError("invalid_grant", "the auth_req_id is not valid", detail=detail)
 
 
 def _refused(client: Client, ticket: Ticket, description: str) -> OAuthError:

@@ -19,19 +19,25 @@ class Pace:
 
     def __init__(self, monotonic: Callable[[], float], *, held_at_most: int) -> None:
         self._monotonic, self._held_at_most = monotonic, held_at_most
-        self._polled: dict[str, float] = {}
+        self._polled: dict[str, tuple[float | None, int]] = {}
         self._held: dict[str, int] = {}
         self._holding = 0
 
-    def too_fast(self, auth_req_id: str, *, interval_s: int) -> bool:
-        """Note a poll; return whether it came before the interval was over."""
+    def strikes(self, auth_req_id: str, *, interval_s: int) -> int:
+        """Note a poll; return how many in a row came before the interval was over, 0 in time."""
         now = self._monotonic()
-        last = self._polled.pop(auth_req_id, None)
-        self._polled[auth_req_id] = now
+        last, strikes = self._polled.pop(auth_req_id, (None, 0))
+        early = last is not None and now - last < interval_s - _GRACE_S
+        strikes = strikes + 1 if early else 0
+        self._polled[auth_req_id] = (now, strikes)
         if len(self._polled) > _REMEMBERED:
             # The longest silent one: it is the least likely to poll again.
             del self._polled[next(iter(self._polled))]
-        return last is not None and now - last < interval_s - _GRACE_S
+        return strikes
+
+    def too_fast(self, auth_req_id: str, *, interval_s: int) -> bool:
+        """Note a poll; return whether it came before the interval was over."""
+        return self.strikes(auth_req_id, interval_s=interval_s) > 0
 
     @contextmanager
     def holding(self, auth_req_id: str) -> Generator[bool, None, None]:

@@ -1,0 +1,78 @@
+"""A yes becomes tokens, once: minted first, consumed second, handed out last.
+
+Owns that order, for a poll and for a push alike. What the tokens say is `approval_tokens`.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from signoff.approvals.request import Status
+from signoff.approvals.service import Approvals
+from signoff.oauth.approval_tokens import Minted, mint
+from signoff.oauth.clients import Client
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.profile import Profile
+from signoff.tokens.keyring import Keyring
+
+
+class Exchange:
+    """Exchanges approvals for tokens."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        approvals: Approvals,
+        keyring: Keyring,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._profile, self._approvals, self._keyring, self._now = profile, approvals, keyring, now
+
+    async def tokens(
+        self,
+        client: Client,
+        auth_req_id: str,
+        approval_id: str,
+        *,
+        jkt: str | None = None,
+        to_push: bool = False,
+    ) -> Minted:
+        """Mint, then consume: what can fail fails before the yes is gone.
+
+        `jkt` is the key the token is bound to. `to_push`: the answer is kept until it arrived.
+
+        Raises:
+            OAuthError: `invalid_grant`: somebody was first, or the yes no longer holds.
+        """
+        approval = await self._approvals.load(approval_id)
+        if approval is None or approval.status is not Status.APPROVED:
+            raise no_such_grant("decided elsewhere")
+        minted = mint(
+            approval,
+            client,
+            profile=self._profile,
+            keyring=self._keyring,
+            auth_req_id=auth_req_id,
+            jti=secrets.token_urlsafe(16),
+            now=self._now(),
+            jkt=jkt,
+        )
+        if minted is None:
+            raise no_such_grant("its token would be over already")
+        redeemed = await self._approvals.redeem(
+            auth_req_id,
+            client_id=client.id,
+            jti=minted.jti,
+            decided_at=minted.decided_at,
+            undelivered=json.dumps(minted.answer).encode() if to_push else None,
+        )
+        if redeemed is None or redeemed.digest != approval.digest:
+            raise no_such_grant("somebody was first, or it no longer holds")
+        return minted
+
+
+def no_such_grant(detail: str) -> OAuthError:
+    """Return the one answer to an id that is unknown, another's, used, lapsed or over."""
+    return OAuthError("invalid_grant", "the auth_req_id is not valid", detail=detail)

@@ -1,0 +1,17 @@
+"""The authorization server's stores over one database."""
+
+from signoff.oauth.stores import Stores
+from signoff.sealed import Sealer
+from signoff.storage.callbacks import SqliteCallbacks
+from signoff.storage.revocations import SqliteRevocations
+from signoff.storage.sqlite import Database
+from signoff.storage.user_codes import SqliteUserCodes
+
+
+def provider_stores(database: Database, sealer: Sealer) -> Stores:
+    """Return what `oauth.server.authorization_server` keeps its state in."""
+    return Stores(
+        callbacks=SqliteCallbacks(database, sealer),
+        revocations=SqliteRevocations(database),
+        user_codes=SqliteUserCodes(database),
+    )

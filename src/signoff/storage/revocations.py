@@ -1,0 +1,63 @@
+"""Access tokens that were taken back before they expired.
+
+Owns the statements on `revoked_tokens`. A token's own signature and times are checked elsewhere;
+here stands only that somebody took it back.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from signoff.audit import AuditEvent
+from signoff.storage.clock import to_us
+from signoff.storage.sqlite import Database, Tx
+
+REVOKE: Final = """
+INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at)
+ON CONFLICT (jti) DO NOTHING
+"""
+REVOKED: Final = "SELECT 1 FROM revoked_tokens WHERE jti = :jti"
+FORGET: Final = "DELETE FROM revoked_tokens WHERE expires_at < :now"
+GIVEN_BY: Final = """
+SELECT token_jti FROM approvals WHERE id = :id AND client_id = :client_id AND status = 'redeemed'
+"""
+IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id IN (:sub, :client_id)"
+_LONGEST_LIFE: Final = timedelta(hours=25)
+
+
+class SqliteRevocations:
+    """Implements `oauth.ports.Revocations`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def revoke(self, jti: str, *, expires_at: datetime, by: str) -> None:
+        """Take a token back; doing it twice is doing it once."""
+        await self._database.write(lambda tx: revoke(tx, jti, expires_at=expires_at, by=by))
+
+    async def revoke_of(self, approval_id: str, *, client_id: str) -> None:
+        """Take back what a redeemed approval of this client gave: its id was used again."""
+
+        def job(tx: Tx) -> None:
+            row = tx.one(GIVEN_BY, {"id": approval_id, "client_id": client_id})
+            if row is not None:
+                until = tx.now + _LONGEST_LIFE
+                revoke(tx, row["token_jti"], expires_at=until, by=client_id)
+
+        await self._database.write(job)
+
+    async def standing(self, jti: str, *, sub: str, client_id: str) -> bool:
+        """Tell whether nobody took the token back or switched off whom it names."""
+        if await self._database.fetch_one(REVOKED, {"jti": jti}) is not None:
+            return False
+        named = {"sub": sub, "client_id": client_id}
+        return await self._database.fetch_one(IS_DISABLED, named) is None
+
+    async def forget(self) -> None:
+        """Forget tokens that have expired anyway. Call hourly."""
+        await self._database.write(lambda tx: tx.execute(FORGET, {"now": tx.now_us}))
+
+
+def revoke(tx: Tx, jti: str, *, expires_at: datetime, by: str) -> None:
+    """Take a token back inside a transaction, with its audit row."""
+    if tx.execute(REVOKE, {"jti": jti, "expires_at": to_us(expires_at)}):
+        tx.audit(AuditEvent(event="token.revoked", subject=jti, actor=by))
