@@ -47,6 +47,18 @@ async def until(holds: Callable[[], Awaitable[Any]], *, within_s: float = 20.0) 
         return found
 
 
+async def signoff(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run a `signoff` command to its end; return its exit code, stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *SIGNOFF, *arguments, cwd=ROOT, env={**os.environ, **environment, "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
 @dataclass
 class Bank:
     """The sample bank as a process of its own; its ledger is a file a test can read."""
@@ -125,15 +137,7 @@ class Server:
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run another `signoff` command; return its exit code, stdout and stderr."""
-        process = await asyncio.create_subprocess_exec(
-            *SIGNOFF, *arguments, "--data-dir", str(self.data_dir), cwd=ROOT,
-            env={**os.environ, **self.environment, "NO_COLOR": "1"},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+        return await signoff(*arguments, "--data-dir", str(self.data_dir), **self.environment)
 
     async def login_link(self, user: str = "alice") -> str:
         """Return a fresh sign-in link, asked for as `signoff login` does."""

@@ -3,18 +3,17 @@
 All of these tests share one event loop, so that a browser and a server may serve many of them.
 """
 
-import signal
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 from playwright.async_api import Browser, async_playwright
 
 import browser as chromium
+from e2e_parts import launching, open_house
 from harness import (
     Bank,
     House,
@@ -25,9 +24,7 @@ from harness import (
     StartBank,
     bank_process,
     catalogue,
-    free_port,
 )
-from scripted_person import ScriptedPerson
 
 HERE = Path(__file__).parent
 
@@ -37,50 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and isinstance(item, pytest.Function):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-@asynccontextmanager
-async def launching(folder: Path) -> AsyncGenerator[Launch, None]:
-    """Start servers below `folder`; they end with the block, by force."""
-    servers: list[Server] = []
-
-    async def start(
-        document: Mapping[str, Any],
-        *,
-        port: int | None = None,
-        name: str = "one",
-        up: bool = True,
-        **env: str,
-    ) -> Server:
-        home = folder / name
-        home.mkdir()
-        config = home / "capabilities.yaml"
-        config.write_text(yaml.safe_dump(dict(document), sort_keys=False))
-        server = Server(
-            port=port or free_port(), data_dir=home / "data", config=config, environment=env,
-            log=home / "log",
-        )  # fmt: skip
-        servers.append(server)
-        return await server.start() if up else server
-
-    try:
-        yield start
-    finally:
-        for server in servers:
-            if server.process is not None:
-                await server.end(signal.SIGKILL)
-
-
-@asynccontextmanager
-async def open_house(folder: Path, **over: Any) -> AsyncGenerator[House, None]:
-    """Start a bank, and a server that knows it; sign Alice in."""
-    port = free_port()
-    issuer = f"http://localhost:{port}"
-    async with bank_process(folder, issuer) as books, launching(folder) as launch:
-        server = await launch(catalogue(books.url, **over), port=port)
-        alice = await ScriptedPerson(server.url).sign_in(await server.login_link())
-        yield House(server=server, bank=books, alice=alice)
-        await alice.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
