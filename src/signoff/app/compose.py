@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx2
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -45,6 +44,7 @@ from signoff.desk.relay import owner_socket
 from signoff.gate.ciba import CibaClient
 from signoff.gate.failpoints import Reach as FailpointReach
 from signoff.gate.failpoints import only_at, pass_by
+from signoff.gate.in_process import InProcess
 from signoff.gate.pipeline import Gate
 from signoff.gate.policy import Ask, decide
 from signoff.notify.terminal import Terminal, on_terminal_or_log
@@ -201,7 +201,7 @@ async def _start(
             issuer=issuer,
             client_id=GATE_ID,
             client_secret=SecretStr(gate_secret),
-            transport=httpx2.ASGITransport(as_app, raise_app_exceptions=False, client=("gate", 0)),
+            transport=InProcess(as_app),
         ),
         keys=keyring,
         transports=transports,

@@ -7,6 +7,7 @@ between its commit and its answer, and lose a yes.
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import Coroutine, Mapping
 from contextvars import Context
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote_plus, urlencode
 
 import httpx2
 from pydantic import SecretStr
@@ -26,6 +28,12 @@ _DEADLINE_S: Final = 15.0
 _MAX_ANSWER: Final = 1_048_576
 _DEFAULT_INTERVAL_S: Final = 5
 _POLL: Final = "poll"
+_ASK: Final = "oauth2/bc-authorize"
+_TOKEN: Final = "oauth2/token"  # noqa: S105 — a path
+_WITHDRAW: Final = "ciba/withdraw"
+_OUTCOME: Final = "ciba/outcome"
+_FORM: Final = "application/x-www-form-urlencoded"
+_TIMEOUTS: Final = httpx2.Timeout(_DEADLINE_S, read=HOLD_S + _DEADLINE_S, pool=None).as_dict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +126,14 @@ class CibaClient:
         self.hold_s = HOLD_S if holds else 0
         self.client_id = client_id
         self.issuer = issuer
-        self._client = httpx2.AsyncClient(
-            transport=transport,
-            base_url=issuer.rstrip("/") + "/",
-            auth=httpx2.BasicAuth(client_id, client_secret.get_secret_value()),
-            follow_redirects=False,
+        base = issuer.rstrip("/")
+        self._urls = {
+            path: httpx2.URL(f"{base}/{path}") for path in (_ASK, _TOKEN, _WITHDRAW, _OUTCOME)
+        }
+        self._basic = _basic(client_id, client_secret)
+        # The transport alone, for a client above it would follow nothing and keep no cookie.
+        self._transport = transport or httpx2.AsyncHTTPTransport(
             trust_env=False,
-            timeout=httpx2.Timeout(_DEADLINE_S, read=HOLD_S + _DEADLINE_S, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         )
         self._exchanges: dict[str, _Exchange] = {}
@@ -146,7 +155,7 @@ class CibaClient:
         for exchange in flying:
             exchange.cancel()
         await asyncio.gather(*flying, return_exceptions=True)
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def ask(
         self,
@@ -169,7 +178,7 @@ class CibaClient:
             "authorization_details": json.dumps([details], ensure_ascii=False),
         }
         key = f"ask {details['call_id']}"
-        response = await self._exchange(key, self._post("oauth2/bc-authorize", form))
+        response = await self._exchange(key, self._post(_ASK, form))
         if isinstance(response, Unavailable):
             return response
         members = _members(response)
@@ -184,7 +193,7 @@ class CibaClient:
         headers = {"Prefer": f"wait={hold_s}"} if hold_s else {}
         response = await self._exchange(
             f"{_POLL} {auth_req_id}",
-            self._post("oauth2/token", form, headers),
+            self._post(_TOKEN, form, headers),
             deadline_s=hold_s + _DEADLINE_S,
         )
         if isinstance(response, Unavailable):
@@ -193,7 +202,7 @@ class CibaClient:
 
     async def withdraw(self, auth_req_id: str) -> Heard | Refused | Unavailable:
         """Take a request back that nobody has decided."""
-        return await self._tell("ciba/withdraw", {"auth_req_id": auth_req_id})
+        return await self._tell(_WITHDRAW, {"auth_req_id": auth_req_id})
 
     async def report(
         self, auth_req_id: str, *, state: str, at: datetime, note: str | None = None
@@ -202,7 +211,7 @@ class CibaClient:
         form = {"auth_req_id": auth_req_id, "state": state, "at": at.isoformat()}
         if note:
             form["note"] = note[:200]
-        return await self._tell("ciba/outcome", form)
+        return await self._tell(_OUTCOME, form)
 
     async def _tell(self, path: str, form: Mapping[str, str]) -> Heard | Refused | Unavailable:
         key = f"{path} {form.get('state')} {form['auth_req_id']}"
@@ -216,7 +225,19 @@ class CibaClient:
     async def _post(
         self, path: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
-        return await self._client.post(path, data=dict(form), headers=dict(headers or {}))
+        request = httpx2.Request(
+            "POST",
+            self._urls[path],
+            headers={"authorization": self._basic, "content-type": _FORM, **(headers or {})},
+            content=urlencode(form).encode(),
+            extensions={"timeout": _TIMEOUTS},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
 
     async def _exchange(
         self,
@@ -252,6 +273,12 @@ class CibaClient:
             return Unavailable(reason=f"no exchange: {type(error).__name__}")
         self._exchanges.pop(key, None)
         return response
+
+
+def _basic(client_id: str, client_secret: SecretStr) -> str:
+    # RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
+    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret.get_secret_value())}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _is_cancelled_ourselves() -> bool:
