@@ -227,7 +227,7 @@ async def test_a_server_without_local_secret_takes_none() -> None:
 
 
 async def test_the_metadata_names_the_resource_and_its_authorization_server() -> None:
-    app = Starlette(routes=[resource_metadata(public_url=PUBLIC, name="acme-bank")])
+    app = Starlette(routes=resource_metadata(public_url=PUBLIC, name="acme-bank"))
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC) as client:
         answer = await client.get("/.well-known/oauth-protected-resource/mcp")

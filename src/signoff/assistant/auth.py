@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -37,8 +38,10 @@ from signoff.tokens.verify import (
 SCOPE: Final = "mcp"
 """What an access token needs to call tools."""
 
-METADATA_PATH: Final = "/.well-known/oauth-protected-resource/mcp"
+_WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
+METADATA_PATH: Final = f"{_WELL_KNOWN}/mcp"
 CALLER_KEY: Final = "signoff.caller"
+SCOPES_KEY: Final = "signoff.scopes"
 LOCAL_ISSUER: Final = "local"
 
 _LOCAL_PREFIX: Final = "sgl_"
@@ -49,9 +52,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """The bearer stands for this caller."""
+    """The bearer stands for this caller. `scopes` is None where no scope limits it."""
 
     caller: Caller
+    scopes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +159,11 @@ class AccessTokens:
         resource: str,
         now: Callable[[], datetime],
         scopes: Iterable[str] = (SCOPE,),
+        standing: Callable[[VerifiedClaims], Awaitable[bool]] | None = None,
     ) -> None:
+        """`standing` tells whether nobody took the token, or what it came from, back."""
         self._keys = keys
+        self._standing = standing
         self._issuer = issuer
         self._resource = resource
         self._now = now
@@ -176,11 +183,14 @@ class AccessTokens:
         if not self._scopes <= held:
             wanted = " ".join(sorted(self._scopes))
             return Turned(code="insufficient_scope", reason=f"the token needs scope {wanted}")
+        if self._standing is not None and not await self._standing(claims):
+            return Turned(code="invalid_token", reason="the access token was taken back")
         client_id, subject = str(claims["client_id"]), str(claims["sub"])
         # RFC 9068 §2.2: without a resource owner, `sub` is the client itself.
         person = None if subject == client_id else subject
         return Admitted(
-            caller=Caller(kind="oauth", issuer=self._issuer, client_id=client_id, sub=person)
+            caller=Caller(kind="oauth", issuer=self._issuer, client_id=client_id, sub=person),
+            scopes=held,
         )
 
     async def _claims(self, bearer: str) -> VerifiedClaims:
@@ -236,7 +246,7 @@ class BearerGuard:
     def __init__(self, app: App, *, authenticate: Authenticate, public_url: str) -> None:
         self._app = app
         self._authenticate = authenticate
-        self._metadata_url = public_url.rstrip("/") + METADATA_PATH
+        self._metadata_url = resource_metadata_url(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         bearer = _bearer(scope)
@@ -255,7 +265,7 @@ class BearerGuard:
             await self._refuse(send, status, answer.code, answer.reason)
             return
         caller = answer.caller
-        scope[CALLER_KEY] = caller
+        scope[CALLER_KEY], scope[SCOPES_KEY] = caller, answer.scopes
         # What the SDK compares before it lets a request into an older session (T04).
         scope["user"] = AuthenticatedUser(
             AccessToken(
@@ -286,8 +296,15 @@ class BearerGuard:
         await send({"type": "http.response.body", "body": body})
 
 
-def resource_metadata(*, public_url: str, name: str) -> Route:
-    """Return the route of the protected resource metadata (RFC 9728 §3)."""
+def resource_metadata_url(public_url: str) -> str:
+    """Return where the resource's metadata is: inserted before its path (RFC 9728 §3.1)."""
+    parts = urlsplit(public_url)
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{_WELL_KNOWN}{path}/mcp"
+
+
+def resource_metadata(*, public_url: str, name: str) -> list[Route]:
+    """Return the routes of the protected resource metadata (RFC 9728 §3)."""
     base = public_url.rstrip("/")
     document = {
         "resource": f"{base}/mcp",
@@ -300,7 +317,9 @@ def resource_metadata(*, public_url: str, name: str) -> Route:
     async def metadata(_: Request) -> JSONResponse:
         return JSONResponse(document, headers={"cache-control": "public, max-age=300"})
 
-    return Route(METADATA_PATH, metadata, methods=["GET"])
+    # A reverse proxy may take the issuer's path off: then it asks without.
+    paths = dict.fromkeys((METADATA_PATH, urlsplit(resource_metadata_url(public_url)).path))
+    return [Route(path, metadata, methods=["GET"]) for path in paths]
 
 
 def _bearer(scope: Scope) -> str | None:

@@ -5,11 +5,12 @@ Owns the routes, the session manager and the pumps of a stream. Knows no tool an
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import anyio
 import mcp_types as types
@@ -27,10 +28,12 @@ from signoff.assistant.attach import BEAT_S, Attachments
 from signoff.assistant.auth import Authenticate, BearerGuard, resource_metadata
 from signoff.assistant.ports import Gate
 from signoff.assistant.server import Tools, build_server
+from signoff.assistant.step_up import StepUp
 from signoff.assistant.strict import MAX_BODY_BYTES, StrictJson, read_message, refusal
-from signoff.canonical import JsonError
+from signoff.canonical import Json, JsonError
 from signoff.catalog.model import ServerConfig, ToolSpec
 from signoff.catalog.registry import Registry
+from signoff.gate.answers import Finished, Waiting
 from signoff.identity import Caller
 
 _MAX_SESSIONS: Final = 2_000
@@ -86,11 +89,25 @@ def mcp_edge(
         max_request_body_size=MAX_BODY_BYTES,
         max_sessions=_MAX_SESSIONS,
     )
+
+    async def needed(caller: Caller, tool: str, arguments: Mapping[str, Json]) -> frozenset[str]:
+        call_id = arguments.get("call_id")
+        if tool == "repeat_call" and isinstance(call_id, str):
+            # Sent again, a call needs what it needed the first time.
+            answer = await gate.look(caller, call_id)
+            call = answer.call if isinstance(answer, Finished | Waiting) else None
+            tool = tool if call is None else call.tool
+        found = registry.find(caller, tool)
+        return frozenset() if found is None else frozenset(found.scopes)
+
     door = BearerGuard(
-        StrictJson(manager.handle_request),
+        StrictJson(StepUp(manager.handle_request, needed=needed, public_url=config.public_url)),
         authenticate=authenticate,
         public_url=config.public_url,
     )
+
+    # A reverse proxy may hand on the path of the public URL or take it off: both arrive.
+    below = urlsplit(config.public_url).path.rstrip("/")
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None, None]:
@@ -108,8 +125,8 @@ def mcp_edge(
 
     return Edge(
         routes=(
-            Route("/mcp", door),
-            resource_metadata(public_url=config.public_url, name=config.name),
+            *(Route(path, door) for path in dict.fromkeys(("/mcp", f"{below}/mcp"))),
+            *resource_metadata(public_url=config.public_url, name=config.name),
         ),
         lifespan=lifespan,
         serve_stream=StreamServer(server),

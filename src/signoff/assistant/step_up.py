@@ -1,0 +1,90 @@
+"""Tools that need more than the door: 403 with what is missing, before the tool is looked at.
+
+Owns reading which tool a message calls and the challenge (RFC 6750 §3.1, MCP authorization: scope
+step-up). The JSON body decides, never a header beside it. What a tool needs arrives as a function;
+callers whose credential is not limited by scopes pass.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias, cast
+
+from signoff.assistant.auth import CALLER_KEY, SCOPE, SCOPES_KEY, resource_metadata_url
+from signoff.canonical import Json, parse
+from signoff.identity import Caller
+from signoff.origin import App, Message, Receive, Scope, Send
+
+Needed: TypeAlias = Callable[[Caller, str, Mapping[str, Json]], Awaitable[frozenset[str]]]
+"""What scopes a caller's call of a tool with these arguments needs beside the door's."""
+
+_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749 §3.3
+
+
+class StepUp:
+    """ASGI behind `StrictJson`: a body arrives here whole, strict, and in one message."""
+
+    def __init__(self, app: App, *, needed: Needed, public_url: str) -> None:
+        self._app, self._needed = app, needed
+        self._metadata_url = resource_metadata_url(public_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = cast("frozenset[str] | None", scope.get(SCOPES_KEY))
+        if held is None or scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        message = await receive()
+        caller = cast("Caller", scope[CALLER_KEY])
+        body = cast("bytes", message.get("body", b""))
+        missing: set[str] = set()
+        for tool, arguments in _called(body):
+            missing |= await self._needed(caller, tool, arguments) - held
+        if missing:
+            await self._refuse(send, missing)
+            return
+        await self._app(scope, _first(message, receive), send)
+
+    async def _refuse(self, send: Send, missing: set[str]) -> None:
+        # All that the call needs: a client asks for the union with what it had.
+        wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, missing))])
+        reason = "this tool needs a scope that the token does not have"
+        challenge = (
+            f'Bearer error="insufficient_scope", error_description="{reason}", '
+            f'resource_metadata="{self._metadata_url}", scope="{wanted}"'
+        )
+        body = json.dumps({"error": "insufficient_scope", "error_description": reason}).encode()
+        await send({
+            "type": "http.response.start",
+            "status": 403,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+                (b"www-authenticate", challenge.encode()),
+            ],
+        })
+        await send({"type": "http.response.body", "body": body})
+
+
+def _called(body: bytes) -> list[tuple[str, Mapping[str, Json]]]:
+    """Return the tools that a message calls; a batch of the oldest protocol calls several."""
+    value = parse(body.decode()) if body else None
+    found: list[tuple[str, Mapping[str, Json]]] = []
+    for message in value if isinstance(value, list) else [value]:
+        if not isinstance(message, dict) or message.get("method") != "tools/call":
+            continue
+        params = message.get("params")
+        name = params.get("name") if isinstance(params, dict) else None
+        arguments = params.get("arguments") if isinstance(params, dict) else None
+        if isinstance(name, str):
+            found.append((name, arguments if isinstance(arguments, dict) else {}))
+    return found
+
+
+def _first(message: Message, receive: Receive) -> Receive:
+    pending = [message]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
