@@ -95,6 +95,7 @@ def read_server(root: Fields, people: People) -> ServerConfig:
     """Read `server`, `storage`, `auth` and `approvals`."""
     empty = Fields({}, path="", spot=root.spot, problems=root.problems)
     server = root.section("server") or empty
+    auth = root.section("auth") or Fields({}, path="auth", spot=root.spot, problems=root.problems)
     default = ServerConfig()
     public_url = server.word("public_url")
     if public_url is not None and (fault := _public_url_fault(public_url)):
@@ -106,11 +107,14 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         allowed_hosts=tuple(word.text for word in _hosts(server)),
         max_tools=server.integer("max_tools", default.max_tools, least=1, most=10_000),
         storage_url=_storage(root),
-        local_user=_local_user(root, people),
+        local_user=_local_user(root, auth, people),
+        registration=auth.flag("registration", default=default.registration),
+        client_documents=auth.flag("client_documents", default=default.client_documents),
         approvals_issuer=_issuer(root),
         wait_budgets_s=_wait_budgets(server),
     )
     server.close()
+    auth.close()
     return config
 
 
@@ -174,23 +178,19 @@ def _storage(root: Fields) -> str:
     return url
 
 
-def _local_user(root: Fields, people: People) -> str | None:
-    auth = root.section("auth")
-    word = None
-    if auth is not None:
-        word = auth.word("local_user")
-        later = "is not built yet; leave it out"
-        auth.reserved({"issuer": later, "required_scopes": later})
-        auth.close()
-        if word is not None and word.text not in people.users:
+def _local_user(root: Fields, auth: Fields, people: People) -> str | None:
+    word = auth.word("local_user")
+    later = "is not built yet; leave it out"
+    auth.reserved({"issuer": later, "required_scopes": later})
+    if word is not None:
+        if word.text not in people.users:
             hint = suggest(word.text, people.users)
             auth.complain("local_user", f'there is no user "{word.text[:60]}"{hint}')
-    if word is not None:
         return word.text
     if len(people.users) > 1:
-        spot = auth.spot if auth is not None else root.spot
         root.problems.add(
-            spot, "auth.local_user: is needed: with several users, say for whom a local caller acts"
+            auth.spot,
+            "auth.local_user: is needed: with several users, say for whom a local caller acts",
         )
     return next(iter(people.users)) if len(people.users) == 1 else None
 

@@ -241,6 +241,10 @@ class ServerConfig:
     storage_url: str = "sqlite"
     local_user: str | None = None
     approvals_issuer: str = "embedded"
+    registration: bool = True
+    """Whether MCP hosts may register themselves; a person is asked before one gets anything."""
+    client_documents: bool = True
+    """Whether the client id of a host may be the https address of its document."""
     wait_budgets_s: Mapping[str, float] = field(default_factory=dict[str, float])
     """Longer waits by `clientInfo.name`, seconds."""
     refs: RefStyle = "keep"
