@@ -117,12 +117,13 @@ class Provider:
         self.keyring = Keyring(SqliteKeys(database, sealer), now=database.now)
         clients = SqliteClients(database)
         self.clients = MachineClients(clients, user_ids=USERS.keys(), now=database.now)
+        self.directory = Directory(clients, gate=gate_client(GATE_SECRET))
         self.draining = Draining()
         self.stores = provider_stores(database, sealer)
         routes = authorization_server(
             profile,
             approvals=self.approvals,
-            clients=Directory(clients, gate=gate_client(GATE_SECRET)),
+            clients=self.directory,
             keyring=self.keyring,
             users=USERS,
             people=self.people,
