@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 
 from signoff.app.domain import over
 from signoff.app.errors import CannotRunError
+from signoff.app.hosting import host_scopes, hosting
 from signoff.app.http import Listener, serving
 from signoff.app.operations import Operations
 from signoff.app.store import Store, opened
@@ -153,9 +154,16 @@ async def _start(
     audiences = {one.audience for one in catalogue.upstreams.values() if one.audience is not None}
     held_polls = Draining()
     profile = Profile(
-        issuer=issuer, gate_audiences=frozenset(audiences), mcp_resource=f"{issuer}/mcp"
+        issuer=issuer,
+        gate_audiences=frozenset(audiences),
+        mcp_resource=f"{issuer}/mcp",
+        hosts=True,
+        host_scopes=host_scopes(catalogue.tools),
+        registration=config.registration,
+        client_documents=config.client_documents,
     )
-    directory = Directory(domain.client_store, gate=gate_client(gate_secret))
+    hosts = hosting(database, sealer, config)
+    directory = Directory(domain.client_store, gate=gate_client(gate_secret), documents=hosts.hosts)
     stores = provider_stores(database, sealer)
     callbacks = Callbacks(
         stores.callbacks,
@@ -177,6 +185,7 @@ async def _start(
         now=database.now,
         unavailable=(StorageError,),
         draining=held_polls,
+        hosts=hosts.parts,
     )
     as_app = Starlette(routes=as_routes)
 
@@ -223,7 +232,13 @@ async def _start(
         authenticate=only_active(
             either(
                 LocalToken(token, local_user=config.local_user),
-                AccessTokens(keyring, issuer=issuer, resource=f"{issuer}/mcp", now=database.now),
+                AccessTokens(
+                    keyring,
+                    issuer=issuer,
+                    resource=f"{issuer}/mcp",
+                    now=database.now,
+                    standing=hosts.standing(stores.revocations),
+                ),
             ),
             switched_off,
         ),
@@ -233,14 +248,16 @@ async def _start(
         asks=lambda tool: _asks(catalogue, tool),
     )
     await stack.enter_async_context(edge.lifespan())
+    site_config = SiteConfig(public_url=issuer, name=config.name, users=catalogue.users)
     site = pages(
-        SiteConfig(public_url=issuer, name=config.name, users=catalogue.users),
+        site_config,
         approvals=approvals,
         sessions=domain.sessions,
         changes=database.changes,
         reconcile=gate.reconcile,
         now=database.now,
     )
+    site += hosts.pages(site_config, profile, directory, domain.sessions)
     operations = Operations(domain, end_calls_of=gate.end_calls_of)
 
     async def drain() -> None:

@@ -1,0 +1,93 @@
+"""What lets MCP hosts sign people in, put together over an open store.
+
+Owns which storage stands behind which port of `oauth/host_server.py` and of its pages.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.routing import BaseRoute
+
+from signoff.approvals.sessions import SessionStore
+from signoff.catalog.model import ServerConfig, ToolSpec
+from signoff.oauth.authorize import Authorizations
+from signoff.oauth.client_documents import ClientDocuments
+from signoff.oauth.clients import Directory
+from signoff.oauth.device import Devices
+from signoff.oauth.host_server import HostParts
+from signoff.oauth.host_tokens import CONSENT_CLAIM
+from signoff.oauth.hosts import Hosts
+from signoff.oauth.profile import Profile
+from signoff.oauth.revocation import Revocations
+from signoff.sealed import Sealer
+from signoff.storage.codes import SqliteCodes
+from signoff.storage.consents import SqliteConsents
+from signoff.storage.devices import SqliteDevices
+from signoff.storage.hosts import SqliteHosts
+from signoff.storage.refresh_tokens import SqliteRefreshTokens
+from signoff.storage.sqlite import Database
+from signoff.tokens.verify import VerifiedClaims
+from signoff.web.connecting import connecting_pages
+from signoff.web.site import SiteConfig
+
+_DOOR: Final = "mcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """Everything that only hosts need."""
+
+    database: Database
+    parts: HostParts
+    hosts: Hosts
+    consents: SqliteConsents = field(repr=False)
+
+    def pages(
+        self, config: SiteConfig, profile: Profile, directory: Directory, sessions: SessionStore
+    ) -> list[BaseRoute]:
+        """Return the pages on which a person decides."""
+        now = self.database.now
+        return connecting_pages(
+            config,
+            profile,
+            authorizations=Authorizations(profile, self.hosts, self.parts.codes, now=now),
+            devices=Devices(self.parts.devices, directory, now=now),
+            sessions=sessions,
+            now=now,
+        )
+
+    def standing(self, revocations: Revocations) -> Callable[[VerifiedClaims], Awaitable[bool]]:
+        """Return what tells whether nobody took a token, or its consent, back."""
+
+        async def stands(claims: VerifiedClaims) -> bool:
+            consent_id = claims.get(CONSENT_CLAIM)
+            if consent_id is not None and not await self.consents.live(str(consent_id)):
+                return False
+            jti, sub, client_id = (str(claims[name]) for name in ("jti", "sub", "client_id"))
+            return await revocations.standing(jti, sub=sub, client_id=client_id)
+
+        return stands
+
+
+def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting:
+    """Build it."""
+    registered = SqliteHosts(database)
+    documents = ClientDocuments(registered, now=database.now) if config.client_documents else None
+    return Hosting(
+        database=database,
+        parts=HostParts(
+            codes=SqliteCodes(database),
+            refresh_tokens=SqliteRefreshTokens(database),
+            devices=SqliteDevices(database, sealer),
+            registrations=registered,
+            changes=database.changes,
+        ),
+        hosts=Hosts(registered, documents),
+        consents=SqliteConsents(database),
+    )
+
+
+def host_scopes(tools: Iterable[ToolSpec]) -> tuple[str, ...]:
+    """Return what a host may ask for: the door, and what single tools need."""
+    return (_DOOR, *sorted({scope for tool in tools for scope in tool.scopes} - {_DOOR}))
