@@ -55,7 +55,7 @@ class Awkward:
 
 def awkward_catalogue(port: int) -> dict[str, Any]:
     """Return tools that read and send each way."""
-    capabilities = [
+    capabilities: list[dict[str, Any]] = [
         {
             "name": f"{verb}_{kind}",
             "description": f"{verb} {kind}",
