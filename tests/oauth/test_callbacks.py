@@ -23,7 +23,11 @@ async def asked(provider: Provider, client: Issued, **changed: Any) -> str:
 
 
 async def ask(provider: Provider, client: Issued, **changed: Any) -> httpx2.Response:
-    form = {"client_notification_token": TOKEN, "authorization_details": None, "resource": None}
+    form: dict[str, Any] = {
+        "client_notification_token": TOKEN,
+        "authorization_details": None,
+        "resource": None,
+    }
     return await provider.ask(auth=basic(client), **{**form, **changed})
 
 

@@ -16,9 +16,8 @@ import httpx2
 from signoff.oauth.delivery import LOOPBACK_HOSTS, DeliveryError, parse_endpoint
 
 _DEADLINE_S: Final = 5.0
-_EMBEDDING: Final = tuple(
-    ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")
-)
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -93,11 +92,12 @@ class Outside:
 def is_public(address: Address) -> bool:
     """Tell whether an address leads to the internet and nowhere else, not even when translated."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and any(address in network for network in _EMBEDDING):
+        inner = address.ipv4_mapped
+        if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if address.teredo is not None or (inner is not None and not is_public(inner)):
+        if inner is not None:
+            return is_public(inner)
+        tunnelled = address.sixtofour is not None or address.teredo is not None
+        if tunnelled or address not in _UNICAST:
             return False
-        if address.ipv4_mapped is not None:
-            return True
     return address.is_global and not address.is_multicast
