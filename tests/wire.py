@@ -52,10 +52,19 @@ class Wire:
     requests: list[bytes] = field(default_factory=list[bytes])
     connections: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    writers: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    async def drop(self) -> None:
+        """Close every connection from this side, and let the other side's loop see it."""
+        for writer in tuple(self.writers):
+            writer.close()
+            await writer.wait_closed()
+        for _ in range(5):  # loopback has delivered it already; these are turns, not time
+            await asyncio.sleep(0)
 
     def head(self, position: int = -1) -> tuple[str, list[tuple[str, str]]]:
         """Return the request line and the headers of a request, as they came."""
@@ -75,7 +84,7 @@ async def listening(
 ) -> AsyncGenerator[Wire, None]:
     """Serve `script` on a free port of loopback."""
     wire = Wire()
-    writers: set[asyncio.StreamWriter] = set()
+    writers = wire.writers
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire.connections += 1

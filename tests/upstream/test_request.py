@@ -1,6 +1,7 @@
 """What a call freezes: the exact bytes, and nothing an argument should not set."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from signoff.approvals.details import SCHEMA, check_details, details_digest
 from signoff.canonical import Json, sha256_hex
 from signoff.catalog.model import Retry
-from signoff.catalog.wire import Body, Parameter
+from signoff.catalog.wire import Body, BodyFormat, Parameter
 from signoff.identity import Caller
 from signoff.schema import Validator
 from signoff.upstream.request import (
@@ -173,8 +174,10 @@ def test_the_idempotency_header_is_the_one_the_operator_names() -> None:
 # Bodies
 
 
-def whole(content_type: str = "application/json", *, required: bool = False) -> Any:
-    body = Body(kind="whole", content_type=content_type, required=required)
+def whole(
+    content_type: str = "application/json", how: BodyFormat = "json", *, required: bool = False
+) -> Any:
+    body = Body(kind="whole", content_type=content_type, format=how, required=required)
     return tool("/x", method="POST", body=body)
 
 
@@ -230,22 +233,26 @@ def test_null_is_dropped_for_parameters_and_sent_in_a_body() -> None:
 
 
 def test_other_media_types_of_text_are_sent_and_unknown_ones_refused() -> None:
-    form = whole("application/x-www-form-urlencoded")
+    form = whole("application/x-www-form-urlencoded", "form")
     pairs: Json = {"a": "b c", "n": 1}
     assert frozen(form, {"body": pairs}).body == b"a=b%20c&n=1"
-    assert frozen(whole("text/plain; charset=utf-8"), {"body": "ä"}).body == "ä".encode()
+    assert frozen(whole("text/plain; charset=utf-8", "text"), {"body": "ä"}).body == "ä".encode()
     assert (
         frozen(whole("application/merge-patch+json"), {"body": {"a": None}}).body == b'{"a":null}'
     )
-    refused: list[tuple[str, Json]] = [
-        ("multipart/form-data", {"a": 1}),
-        ("application/octet-stream", "AAAA"),
-        ("text/plain", {"a": 1}),
-        ("application/x-www-form-urlencoded", "a=1"),
+    refused: list[tuple[BodyFormat, Json]] = [
+        ("multipart", [1]),
+        ("multipart", "a=1"),
+        ("binary", "not base64!"),
+        ("binary", {"a": 1}),
+        ("text", {"a": 1}),
+        ("form", "a=1"),
+        ("form", [1]),
+        ("xml", {"a": 1}),
     ]
-    for content_type, value in refused:
-        with pytest.raises(RequestError, match="cannot be sent as"):
-            frozen(whole(content_type), {"body": value})
+    for how, value in refused:
+        with pytest.raises(RequestError, match="body: "):
+            frozen(whole("application/x", how), {"body": value})
 
 
 def test_open_members_travel_under_their_own_names() -> None:
@@ -630,8 +637,9 @@ def test_masked_values_are_sent_but_never_shown() -> None:
         "arguments.who",
     ]
     assert request.url == "https://bank.example/api/login/TENANTSECRET?otp=OTPSECRET"
-    assert details["url_sha256"] == sha256_hex(request.url.encode())
-    assert details["body_sha256"] == sha256_hex(request.body or b"")
+    for name, content in (("url_sha256", request.url.encode()), ("body_sha256", request.body)):
+        assert str(details[name]).startswith("hmac-sha-256:")
+        assert sha256_hex(content or b"") not in shown
     assert b"PASSWORDSECRET" in (request.body or b"")
     headers: Any = details["headers"]
     assert headers["X-Key"]["reference"] == "•••• (9 characters)"
@@ -644,6 +652,27 @@ def test_the_digest_changes_with_a_masked_header() -> None:
     one = frozen(LOGIN, HIDDEN, call_id="call_1").details()
     other = frozen(LOGIN, HIDDEN | {"key": "KEYSECREX"}, call_id="call_1").details()
     assert one["headers"] != other["headers"]
+
+
+def test_the_hashes_of_a_masked_request_differ_by_call_and_cannot_be_guessed() -> None:
+    """A PIN has 10,000 values: whoever sees a plain hash of the request tries them all."""
+    spec = tool("/x", method="POST", body=Body(kind="whole", secrets=frozenset({("pin",)})))
+    hashes: set[str] = set()
+    for call_id in ("call_1", "call_2"):
+        details = frozen(spec, {"body": {"pin": "1234"}}, call_id=call_id).details()
+        hashes |= {str(details["url_sha256"]), str(details["body_sha256"])}
+        for pin in range(10_000):
+            assert details["body_sha256"] != sha256_hex(f'{{"pin":"{pin:04}"}}'.encode())
+    assert len(hashes) == 4
+
+
+def test_the_hashes_of_a_masked_request_are_found_again_from_its_record() -> None:
+    spec = tool("/x", method="POST", body=Body(kind="whole", secrets=frozenset({("pin",)})))
+    request = frozen(spec, {"body": {"pin": "1234"}}, call_id="call_1")
+    again = FrozenRequest.from_record(request.to_record())
+    assert again.details() == request.details()
+    changed = replace(again, body=b'{"pin":"1235"}')
+    assert changed.details()["body_sha256"] != request.details()["body_sha256"]
 
 
 def test_nothing_is_masked_where_no_secret_was_given() -> None:

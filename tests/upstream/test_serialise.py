@@ -314,7 +314,7 @@ def test_a_whole_path_with_a_hidden_step_is_refused(path: str) -> None:
 
 
 def test_a_form_body_keeps_each_pair_and_may_span_lines() -> None:
-    assert form_body({"a": "x&y=1", "b": [1, 2], "c": None, "d": "l1\r\nl2"}) == (
+    assert form_body({"a": "x&y=1", "b": [1, 2], "c": None, "d": "l1\r\nl2"}, {}) == (
         "a=x%26y%3D1&b=1&b=2&d=l1%0D%0Al2"
     )
 

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 
 from signoff.catalog.model import ToolSpec, Upstream
 from signoff.catalog.wire import Body
+from signoff.upstream.client import Pool
+from signoff.upstream.connection import Incoming
 from signoff.upstream.request import FrozenRequest
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Answered, Changed, NotSent, Sent, Transports, Unknown
@@ -198,24 +200,31 @@ async def test_the_deadline_never_cuts_the_hook(sender: Made) -> None:
     assert isinstance(sent, Answered)
 
 
-async def test_a_client_whose_hook_has_another_name_sends_nothing(
-    sender: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("signoff.upstream.transport._FIRST_BYTE", "http9.send.started")
+async def test_a_connection_that_closes_while_the_hook_runs_sends_nothing(sender: Made) -> None:
+    """The intent is stored, and yet it is certain that nothing left."""
+
     async with listening(plain(answer())) as wire:
         bank = sender(wire.url)
-        with pytest.raises(UpstreamError, match="unexpected event"):
-            await bank.send(bank.frozen())
+
+        async def hook() -> None:
+            await wire.drop()
+
+        sent = await bank.send(bank.frozen(POST, ARGUMENTS), before_first_byte=hook)
+    assert sent == NotSent(
+        reason="bank: the connection was closed before the request left", transient=True
+    )
     assert wire.requests == []
 
 
-async def test_a_client_that_calls_no_hook_fails_closed(
+async def test_a_client_that_never_asks_the_hook_fails_closed(
     sender: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signoff.upstream.transport._BEFORE_REQUEST", "")
-    async with listening(plain(answer())) as wire:
-        bank = sender(wire.url)
-        sent = await bank.send(bank.frozen())
+    async def careless(*_: object, **__: object) -> Incoming:
+        return Incoming(status=200, headers=[], body=b"{}", cut=False)
+
+    bank = sender("http://127.0.0.1:9")
+    monkeypatch.setattr(Pool, "exchange", careless)
+    sent = await bank.send(bank.frozen())
     assert sent == Unknown(reason="bank answered before the request was recorded as sent")
 
 
@@ -305,7 +314,7 @@ def dripping(first: bytes) -> tuple[Script, asyncio.Event]:
 
 @pytest.mark.parametrize(
     ("first", "after"),
-    [(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", ", after status 200"), (b"HTTP", "")],
+    [(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", ", after status 200"), (b"HTTP/1.1", "")],
 )
 async def test_a_slow_answer_ends_at_the_deadline_as_unknown(
     sender: Made, first: bytes, after: str

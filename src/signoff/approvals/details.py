@@ -10,13 +10,18 @@ the authorization server recomputes the digest, both through this file; it does 
      "repeat_of": {"call_id", "outcome", "at"} | null, "again": bool,
      "request": {"method", "url", "url_sha256", "template", "headers": {name: value |
                  {"reference", "fingerprint"}}, "body", "body_sha256", "body_bytes",
-                 "body_media_type", "masked": ["arguments…"]},
+                 "body_media_type", "masked": ["arguments…"],
+                 "credentials"?: [{"in": "query" | "cookie", "name", "reference", "fingerprint"}],
+                 "parts"?: [{"name", "filename", "media_type", "bytes", "sha256", "text"}]},
      "digest": "sha-256:…"}
 
-`url` and `body` stand as they will be sent unless they hold a masked value or are larger than
-64 KiB (then `body` is null and the page describes it by type, size and hash). The digest covers
-every member but itself; `url` and `body` are covered through `url_sha256` and `body_sha256`,
-which are over the true bytes.
+`url` and `body` stand as they will be sent unless they hold a masked value, are larger than
+64 KiB or are not text (then `body` is null and the page describes it by type, size and hash, a
+multipart body by its `parts`). `url` never holds a credential: those in the query stand in
+`credentials`. The digest covers every member but itself; `url` and `body` are covered through
+`url_sha256` and `body_sha256`, which are over the true bytes. Where `masked` is not empty these
+and the hashes in `parts` are `hmac-sha-256:…`, keyed for this call by the gate alone, because a
+plain hash of a request whose only unknown is a PIN gives the PIN away.
 """
 
 import hmac
@@ -32,6 +37,10 @@ INLINE_BYTES: Final = 65_536
 _TOKEN_ARGUMENT_BYTES: Final = 2_048
 
 _SHA256: Final[dict[str, Json]] = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
+_HASH: Final[dict[str, Json]] = {
+    "type": "string",
+    "pattern": "^(sha-256|hmac-sha-256):[0-9a-f]{64}$",
+}
 _ID: Final[dict[str, Json]] = {"type": "string", "minLength": 1, "maxLength": 200}
 SCHEMA: Final[dict[str, Json]] = {
     "type": "object",
@@ -138,7 +147,7 @@ SCHEMA: Final[dict[str, Json]] = {
             "properties": {
                 "method": {"type": "string", "pattern": "^[A-Z]{1,20}$"},
                 "url": {"type": "string"},
-                "url_sha256": _SHA256,
+                "url_sha256": _HASH,
                 "template": {"type": "string"},
                 "headers": {
                     "type": "object",
@@ -158,10 +167,40 @@ SCHEMA: Final[dict[str, Json]] = {
                     },
                 },
                 "body": {"type": ["string", "null"]},
-                "body_sha256": _SHA256,
+                "body_sha256": _HASH,
                 "body_bytes": {"type": "integer", "minimum": 0},
                 "body_media_type": {"type": ["string", "null"]},
                 "masked": {"type": "array", "items": {"type": "string"}},
+                "credentials": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["in", "name", "reference", "fingerprint"],
+                        "properties": {
+                            "in": {"enum": ["query", "cookie"]},
+                            "name": {"type": "string"},
+                            "reference": {"type": "string"},
+                            "fingerprint": {"type": ["string", "null"]},
+                        },
+                    },
+                },
+                "parts": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["name", "filename", "media_type", "bytes", "sha256", "text"],
+                        "properties": {
+                            "name": {"type": "string"},
+                            "filename": {"type": ["string", "null"]},
+                            "media_type": {"type": "string"},
+                            "bytes": {"type": "integer", "minimum": 0},
+                            "sha256": _HASH,
+                            "text": {"type": ["string", "null"]},
+                        },
+                    },
+                },
             },
         },
         "digest": _SHA256,
@@ -197,6 +236,8 @@ def check_details(details: Mapping[str, Json]) -> None:
         if sha256_hex(str(request["url"]).encode()) != request["url_sha256"]:
             raise DetailsError("request.url does not match request.url_sha256")
         body = request["body"]
+        if not str(request["body_sha256"]).startswith("sha-256:"):
+            raise DetailsError("request.body_sha256 is keyed, and nothing is masked")
         if body is not None and sha256_hex(str(body).encode()) != request["body_sha256"]:
             raise DetailsError("request.body does not match request.body_sha256")
     if not hmac.compare_digest(details_digest(details), str(details["digest"])):

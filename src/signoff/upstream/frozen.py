@@ -4,6 +4,8 @@ Owns their order, that no name stands twice, and what an argument may set. `Host
 `Content-Length` follow from URL and body and are not listed here.
 """
 
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +25,8 @@ from signoff.upstream.target import RequestError, UpstreamError
 
 ACCEPT: Final = "application/json, */*;q=0.1"
 USER_AGENT: Final = "signoff"
+_MEDIA_RANGE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80}")
+_RANGES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +42,51 @@ class FrozenHeader:
     fingerprint: str | None = None
 
 
+def accept_of(media_types: Sequence[str]) -> str:
+    """Return the Accept header for what an operation documents, best first."""
+    known = [one for one in media_types if _MEDIA_RANGE.fullmatch(one)]
+    if not known or "application/json" in known:
+        return ACCEPT
+    ranges = [one if index == 0 else f"{one};q=0.9" for index, one in enumerate(known[:_RANGES])]
+    return ", ".join((*ranges, "*/*;q=0.1"))
+
+
 class HeaderSet:
     """Collects the headers of one request: defaults, the operator's, arguments', ours."""
 
-    def __init__(self, upstream: Upstream, references: References, *, call_id: str | None) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        references: References,
+        *,
+        call_id: str | None,
+        trusted: bool = True,
+        taken: Collection[str] = (),
+    ) -> None:
+        """Begin; `trusted` False leaves the operator's headers out, `taken` are credentials'."""
         self._upstream = upstream
         self._references = references
         self._call_id = call_id
+        self._templates = upstream.headers if trusted else ()
+        self._taken = frozenset(map(folded, taken))
         self._headers: dict[str, FrozenHeader] = {}
 
-    def add_fixed(self, caller: Caller, content_type: str | None) -> None:
+    def add_fixed(self, caller: Caller, content_type: str | None, *, accept: str = ACCEPT) -> None:
         """Add what every request of the upstream carries; the operator's replace our defaults."""
         defaults: dict[str, str | None] = {
-            "Accept": ACCEPT,
+            "Accept": accept,
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
             "Content-Type": content_type,
         }
-        own = {folded(header.name) for header in self._upstream.headers}
+        own = {folded(header.name) for header in self._templates}
         for name, value in defaults.items():
             if value is not None and folded(name) not in own:
                 self._add(FrozenHeader(name=name, value=value))
-        for template in self._upstream.headers:
+        for template in self._templates:
             where = f"upstreams.{self._upstream.name}.headers.{template.name}"
-            if folded(template.name) in self._headers or not is_token(template.name):
+            name = folded(template.name)
+            if name in self._headers or name in self._taken or not is_token(template.name):
                 raise UpstreamError(f"{where}: stands twice, or is not a header name")
             try:
                 parts = for_caller(template, caller)
@@ -103,7 +128,7 @@ class HeaderSet:
         self._add_from_argument(argument, "Cookie", value, masked)
 
     def _add_from_argument(self, argument: str, name: str, value: str, masked: str | None) -> None:
-        if folded(name) in self._headers:
+        if folded(name) in self._headers or folded(name) in self._taken:
             raise RequestError(argument, f"may not set the header {name[:60]} a second time")
         if not is_sendable(value):
             raise RequestError(argument, "holds characters that a header cannot carry")
@@ -119,9 +144,14 @@ class HeaderSet:
         Raises:
             UpstreamError: the operator sets the same header.
         """
-        if folded(name) in self._headers or not is_token(name):
+        if folded(name) in self._headers or folded(name) in self._taken or not is_token(name):
             raise UpstreamError(f"upstreams.{self._upstream.name}: {name} is signoff's own header")
         self._add(FrozenHeader(name=name, value=key))
+
+    def has_reference(self, name: str) -> bool:
+        """Say whether the operator sets this header by a reference, resolved only at send."""
+        header = self._headers.get(name)
+        return header is not None and header.value is None
 
     def _add(self, header: FrozenHeader) -> None:
         self._headers[folded(header.name)] = header

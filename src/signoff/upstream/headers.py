@@ -203,7 +203,11 @@ class References:
             return "not a header name"
         if folded(header.name) in _FRAMING:
             return "signoff sets this header itself"
-        return next(filter(None, map(self._part_problem, header.parts)), None)
+        return next(iter(self.problems(header.parts)), None)
+
+    def problems(self, parts: Iterable[Text | Reference]) -> list[str]:
+        """Return one sentence for each part of a template that has no value now."""
+        return [problem for problem in map(self._part_problem, parts) if problem]
 
     def _part_problem(self, part: Text | Reference) -> str | None:
         if isinstance(part, Text):

@@ -1,30 +1,31 @@
 """Arguments become the exact request: method, URL, headers and body, fixed once.
 
-Owns `FrozenRequest`: the bytes that are shown, hashed and sent. Resolves no credential for
-sending and opens no connection. Every header but three is fixed here: `Host` follows from the
-URL, `Content-Length` from the body, `Connection` from the kind of connection.
+Owns turning a tool and its arguments into a `FrozenRequest`. Resolves no credential for sending
+and opens no connection. Every header but three is fixed here: `Host` follows from the URL,
+`Content-Length` from the body, `Connection` from the kind of connection.
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from signoff.approvals.details import INLINE_BYTES
-from signoff.canonical import Json, sha256_hex
+from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec, Upstream
 from signoff.identity import Caller
 from signoff.sealed import Sealer
 from signoff.upstream import masking
-from signoff.upstream.frozen import FrozenHeader, HeaderSet
+from signoff.upstream.bodies import Payload, payload_of
+from signoff.upstream.credentials import AuthRequiredError, FrozenCredential, freeze_credentials
+from signoff.upstream.frozen import FrozenHeader, HeaderSet, accept_of
+from signoff.upstream.frozen_request import FrozenRequest, hasher
 from signoff.upstream.headers import References, folded
+from signoff.upstream.hooks import HookContext
 from signoff.upstream.masking import mask_arguments
-from signoff.upstream.serialise import UnserialisableError, compact, form_body
-from signoff.upstream.target import Parts, RequestError, UpstreamError
+from signoff.upstream.target import Parts, RequestError, UpstreamError, base_of
 
 __all__ = [
+    "AuthRequiredError",
     "FrozenHeader",
     "FrozenRequest",
     "RequestError",
@@ -35,88 +36,8 @@ __all__ = [
 ]
 
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
-_FORM: Final = "application/x-www-form-urlencoded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenRequest:
-    """The request as it will be sent. `shown_url` and `shown_body` are set where it is masked."""
-
-    method: str
-    url: str
-    template: str
-    headers: tuple[FrozenHeader, ...]
-    body: bytes | None
-    masked: tuple[str, ...] = ()
-    shown_url: str | None = None
-    shown_body: str | None = None
-
-    def details(self) -> dict[str, Json]:
-        """Return the `request` member of `approvals/details.py`."""
-        body = self.body or b""
-        shown: str | None = None
-        if self.body is not None and len(body) <= INLINE_BYTES:
-            shown = self.shown_body if self.shown_body is not None else body.decode()
-        return {
-            "method": self.method,
-            "url": self.url if self.shown_url is None else self.shown_url,
-            "url_sha256": sha256_hex(self.url.encode()),
-            "template": self.template,
-            "headers": {header.name: _shown(header) for header in self.headers},
-            "body": shown,
-            "body_sha256": sha256_hex(body),
-            "body_bytes": len(body),
-            "body_media_type": self._media_type(),
-            "masked": list(self.masked),
-        }
-
-    def _media_type(self) -> str | None:
-        if self.body is None:
-            return None
-        named = (one.value for one in self.headers if folded(one.name) == "content-type")
-        return next(named, None)
-
-    def to_record(self) -> bytes:
-        """Return the form that is stored, sealed: it holds unmasked values."""
-        headers: list[Json] = [
-            [header.name, header.value, header.reference, header.fingerprint]
-            for header in self.headers
-        ]
-        record: dict[str, Json] = {
-            "method": self.method,
-            "url": self.url,
-            "template": self.template,
-            "headers": headers,
-            "body": None if self.body is None else base64.b64encode(self.body).decode(),
-            "masked": list(self.masked),
-            "shown_url": self.shown_url,
-            "shown_body": self.shown_body,
-        }
-        return compact(record).encode()
-
-    @classmethod
-    def from_record(cls, record: bytes) -> "FrozenRequest":
-        """Read back what `to_record` wrote.
-
-        Raises:
-            ValueError, KeyError: the record is damaged.
-        """
-        members = cast("dict[str, Json]", json.loads(record))
-        rows = cast("list[tuple[str, str | None, str | None, str | None]]", members["headers"])
-        body = cast("str | None", members["body"])
-        return cls(
-            method=str(members["method"]),
-            url=str(members["url"]),
-            template=str(members["template"]),
-            headers=tuple(
-                FrozenHeader(name=name, value=value, reference=reference, fingerprint=fingerprint)
-                for name, value, reference, fingerprint in rows
-            ),
-            body=None if body is None else base64.b64decode(body, validate=True),
-            masked=tuple(cast("list[str]", members["masked"])),
-            shown_url=cast("str | None", members["shown_url"]),
-            shown_body=cast("str | None", members["shown_body"]),
-        )
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"})
+"""RFC 9110 §9.2.2: what may be sent again when nobody knows whether it arrived."""
 
 
 def freeze(
@@ -135,110 +56,112 @@ def freeze(
 
     Raises:
         RequestError: names the argument that cannot be sent.
+        AuthRequiredError: the operation needs credentials that the catalogue does not give.
         UpstreamError: the operator's base URL, headers or template cannot be used.
     """
     if _METHOD.fullmatch(tool.method) is None:
         raise UpstreamError(f"{tool.source}: {tool.method[:20]!r} is not a method")
+    base = base_of(upstream, tool.server)
+    credentials = freeze_credentials(tool, upstream, caller, references) if base.trusted else ()
     secrets = masking.secrets_of(tool)
-    parts = Parts(tool, upstream, arguments)
-    body = _body(tool, arguments)
-    headers = HeaderSet(upstream, references, call_id=call_id)
-    headers.add_fixed(caller, None if body is None else tool.body.content_type)
-    key_header = tool.retry.header or "Idempotency-Key"
-    for parameter, text in parts.headers:
-        if folded(parameter.name) == folded(key_header):
-            raise RequestError(parameter.argument, f"may not set the header {key_header}")
-        hidden = masking.marker(text) if parameter.argument in secrets.whole else None
-        headers.add_argument(parameter, text, masked=hidden)
-    cookie = parts.cookie()
-    if cookie:
-        shown_cookie = parts.cookie(secrets)
-        headers.add_cookies(
-            parts.cookies[0][0].argument,
-            cookie,
-            masked=None if shown_cookie == cookie else shown_cookie,
-        )
-    if call_id is not None:
-        headers.add_idempotency_key(key_header, idempotency_key(sealer, call_id))
     masked = secrets.present(arguments)
-    shown_url = shown_body = None
-    if masked:
-        shown_url = parts.shown_url(secrets)
-        if body is not None:
-            shown_body = (_body(tool, secrets.hide(arguments)) or b"").decode()
+    parts = Parts(tool, base, arguments)
+    for carrier in ("query", "cookie"):
+        names = {one.name.lower() for one in credentials if one.carrier == carrier}
+        parts.refuse_names(carrier, names)
+    # A hash of a few digits is no secret: with masked values every hash is keyed for this call.
+    key = _derived(sealer, "masked request", call_id or "") if masked else None
+    payload = payload_of(
+        tool,
+        arguments,
+        secrets if masked else None,
+        seed=lambda: _derived(sealer, "boundary", call_id or tool.name),
+        hashed=hasher(key),
+    )
+    headers = HeaderSet(
+        upstream,
+        references,
+        call_id=call_id,
+        trusted=base.trusted,
+        taken=[one.name for one in credentials if one.carrier == "header"],
+    )
+    _add_headers(headers, tool, parts, payload, secrets=secrets, caller=caller)
+    if call_id is not None:
+        headers.add_idempotency_key(_key_header(tool), idempotency_key(sealer, call_id))
+    _refuse_two_cookie_headers(upstream, headers, credentials)
+    shown_url = parts.shown_url(secrets) if masked else None
+    context: HookContext | None = None
+    if any(one.kind == "hook" for one in credentials):
+        context = HookContext(
+            upstream=upstream.name,
+            tool=tool.name,
+            method=tool.method,
+            url=parts.url,
+            caller=caller,
+            call_id=call_id,
+        )
     return FrozenRequest(
         method=tool.method,
         url=parts.url,
         template=tool.path,
         headers=headers.done(),
-        body=body,
+        body=None if payload is None else payload.content,
         masked=masked,
         shown_url=shown_url if shown_url != parts.url else None,
-        shown_body=shown_body,
+        shown_body=None if payload is None else payload.shown,
+        opaque=payload is not None and payload.opaque,
+        parts=() if payload is None else payload.parts,
+        hash_key=key,
+        credentials=credentials,
+        server=None if tool.server is None else tool.server.url,
+        repeatable=tool.method in _REPEATABLE or tool.retry.kind == "natural",
+        context=context,
     )
 
 
 def idempotency_key(sealer: Sealer, call_id: str) -> str:
     """Return the key under which the upstream knows every attempt of this call."""
-    return base64.b32encode(sealer.keyed_hash("idempotency", call_id.encode())).decode().rstrip("=")
+    return base64.b32encode(_derived(sealer, "idempotency", call_id)).decode().rstrip("=")
 
 
-def _shown(header: FrozenHeader) -> Json:
-    if header.reference is None:
-        return header.value
-    return {"reference": header.reference, "fingerprint": header.fingerprint}
+def _derived(sealer: Sealer, purpose: str, text: str) -> bytes:
+    return sealer.keyed_hash(purpose, text.encode())
 
 
-def _body(tool: ToolSpec, arguments: Mapping[str, Json]) -> bytes | None:
-    """Return the body's bytes, in the order of the arguments; None when there is no body."""
-    content = _body_value(tool, arguments)
-    if content is _NOTHING:
-        return None
-    value = cast("Json", content)
-    essence = tool.body.content_type.partition(";")[0].strip().lower()
-    try:
-        if essence == "application/json" or essence.endswith("+json"):
-            return compact(value).encode()
-        if essence == _FORM and isinstance(value, dict):
-            return form_body(value).encode()
-        if essence.startswith("text/") and isinstance(value, str):
-            return value.encode()
-    except (UnserialisableError, UnicodeEncodeError) as error:
-        reason = str(error) if isinstance(error, UnserialisableError) else "is not text"
-        raise RequestError(tool.body.argument, reason) from None
-    raise RequestError(tool.body.argument, f"cannot be sent as {essence}")
+def _key_header(tool: ToolSpec) -> str:
+    return tool.retry.header or "Idempotency-Key"
 
 
-_NOTHING: Final = object()
+def _add_headers(
+    headers: HeaderSet,
+    tool: ToolSpec,
+    parts: Parts,
+    payload: Payload | None,
+    *,
+    secrets: masking.Secrets,
+    caller: Caller,
+) -> None:
+    headers.add_fixed(
+        caller,
+        None if payload is None else payload.content_type,
+        accept=accept_of(tool.accept),
+    )
+    key_header = folded(_key_header(tool))
+    for parameter, text in parts.headers:
+        if folded(parameter.name) == key_header:
+            raise RequestError(parameter.argument, f"may not set the header {_key_header(tool)}")
+        hidden = masking.marker(text) if parameter.argument in secrets.whole else None
+        headers.add_argument(parameter, text, masked=hidden)
+    if cookie := parts.cookie():
+        shown = parts.cookie(secrets)
+        argument = parts.cookies[0][0].argument
+        headers.add_cookies(argument, cookie, masked=None if shown == cookie else shown)
 
 
-def _body_value(tool: ToolSpec, arguments: Mapping[str, Json]) -> object:
-    body = tool.body
-    placed = {parameter.argument for parameter in tool.parameters}
-    rest = {name: value for name, value in arguments.items() if name not in placed}
-    if body.kind == "whole":
-        value: object = rest.pop(body.argument, _NOTHING)
-        _refuse_unplaced(rest)
-        if value is _NOTHING and body.required:
-            raise RequestError(body.argument, "is required")
-        return value
-    if body.kind == "none":
-        _refuse_unplaced(rest)
-        return _NOTHING
-    members: dict[str, Json] = {}
-    for argument, value in rest.items():
-        key = body.members.get(argument)
-        if key is None:
-            if not body.open_members:
-                _refuse_unplaced({argument: value})
-            key = argument
-        if key in members:
-            raise RequestError(argument, f"sets the body's {key[:60]!r} a second time")
-        members[key] = value
-    # A required body whose members are all optional is still sent, as `{}`.
-    return members if members or body.required else _NOTHING
-
-
-def _refuse_unplaced(arguments: Mapping[str, Json]) -> None:
-    for name in arguments:
-        raise RequestError(name[:100], "is not an argument of this tool")
+def _refuse_two_cookie_headers(
+    upstream: Upstream, headers: HeaderSet, credentials: tuple[FrozenCredential, ...]
+) -> None:
+    if headers.has_reference("cookie") and any(one.carrier == "cookie" for one in credentials):
+        raise UpstreamError(
+            f"upstreams.{upstream.name}.headers.Cookie: a credential is a cookie too"
+        )

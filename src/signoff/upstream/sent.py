@@ -29,10 +29,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Not a byte of the request left. `reason` holds no secret."""
+    """Not a byte of the request left. `reason` holds no secret.
+
+    `transient` means that nothing but the connection was in the way.
+    """
 
     reason: str
     definite: bool = True
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +48,13 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """The request left, at least in part, and what became of it cannot be told."""
+    """The request left, at least in part, and what became of it cannot be told.
+
+    `stale` means that it left on a kept connection which closed without a byte of an answer.
+    """
 
     reason: str
+    stale: bool = False
 
 
 Sent: TypeAlias = Answered | NotSent | Changed | Unknown

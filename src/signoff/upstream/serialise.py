@@ -8,14 +8,15 @@ path segment, no query pair, no header and no cookie.
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote
 
 from signoff.canonical import Json
-from signoff.catalog.wire import Parameter
+from signoff.catalog.wire import Encoding, Parameter, Style
 
 Pairs: TypeAlias = list[tuple[str, str]]
+Write: TypeAlias = Callable[[str], str]
 
 _DECODINGS: Final = 8
 _DEPTH: Final = 16
@@ -24,7 +25,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDE_PERCENT: Final = re.compile(r"%u([0-9a-fA-F]{4})")
 _DOTS: Final = frozenset({".", ".."})
 _RESERVED: Final = ":/?@!$'()*="  # never & # + ; nor brackets: parsers split or rewrite at them
-_DELIMITERS: Final = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
+_DELIMITERS: Final = {
+    "form": ",",
+    "spaceDelimited": "%20",
+    "pipeDelimited": "%7C",
+    "tabDelimited": "%09",
+}
+_AUTOMATIC: Final = Encoding()
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 class UnserialisableError(ValueError):
@@ -39,10 +47,7 @@ def encode(text: str, *, keep: str = "") -> str:
     """
     if _BREAKS.search(text):
         raise UnserialisableError("holds a line break or a NUL")
-    try:
-        return quote(text, safe=keep)
-    except UnicodeEncodeError:
-        raise UnserialisableError("holds a lone surrogate, which is not text") from None
+    return _quoted(text, keep)
 
 
 def compact(value: Json) -> str:
@@ -106,24 +111,97 @@ def query_pairs(parameter: Parameter, value: Json) -> Pairs:
     Raises:
         UnserialisableError: the value does not fit the style.
     """
-    name = encode(parameter.name)
-    keep = _RESERVED if parameter.allow_reserved else ""
     content = _content(parameter, value)
+    write = _writer(encode, allow_reserved=parameter.allow_reserved)
     if content is not None:
-        return [(name, encode(content, keep=keep))]
-    if parameter.style == "deepObject":
-        return _deep(name, value, keep, 0)
+        return [(encode(parameter.name), write(content))]
+    return _styled(
+        (encode(parameter.name), value),
+        parameter.style,
+        explode=parameter.explode,
+        indexed=parameter.indexed,
+        write=write,
+        write_name=encode,
+    )
+
+
+def query_text(parameter: Parameter, value: Json) -> str:
+    """Return a whole query string (OpenAPI 3.2, `in: querystring`), encoded.
+
+    Raises:
+        UnserialisableError: the value does not fit its media type.
+    """
+    essence = (parameter.content_type or "").partition(";")[0].strip().lower()
+    if essence == FORM:
+        if not isinstance(value, dict):
+            raise UnserialisableError("must be an object")
+        return joined(form_pairs(value, parameter.encodings, write=encode))
+    content = compact(value) if _is_json(essence) else scalar(value)
+    return encode(content)
+
+
+def form_body(members: Mapping[str, Json], encodings: Mapping[str, Encoding]) -> str:
+    """Return an `application/x-www-form-urlencoded` body; `null` sends nothing.
+
+    Raises:
+        UnserialisableError: a value does not fit its encoding.
+    """
+    return joined(form_pairs(members, encodings, write=form_text))
+
+
+def form_pairs(
+    members: Mapping[str, Json], encodings: Mapping[str, Encoding], *, write: Write
+) -> Pairs:
+    """Return the pairs of a form's members, each by its own encoding."""
+    pairs: Pairs = []
+    for key, value in members.items():
+        if value is None:
+            continue
+        encoding = encodings.get(key, _AUTOMATIC)
+        name = write(key)
+        text = _writer(write, allow_reserved=encoding.allow_reserved)
+        if encoding.content_type is not None:
+            pairs.append((name, text(_content_text(encoding.content_type, value))))
+        elif encoding.style is not None:
+            pairs += _styled(
+                (name, value),
+                encoding.style,
+                explode=encoding.explode,
+                indexed=encoding.indexed,
+                write=text,
+                write_name=write,
+            )
+        elif isinstance(value, list) and not encoding.indexed and not _is_nested(value):
+            # A form's text may span lines: percent-encoding keeps it inside its own pair.
+            pairs += [(name, text(one)) for one in _scalars(value)]
+        else:
+            pairs += _deep(name, value, text, indexed=encoding.indexed)
+    return pairs
+
+
+def _styled(
+    pair: tuple[str, Json],
+    style: Style,
+    *,
+    explode: bool,
+    indexed: bool,
+    write: Write,
+    write_name: Write,
+) -> Pairs:
+    name, value = pair
+    if style == "deepObject":
+        return _deep(name, value, write, indexed=indexed)
     if isinstance(value, list):
-        pairs = [(name, encode(text, keep=keep)) for text in _scalars(value)]
+        pairs = [(name, write(text)) for text in _scalars(value)]
         flat = [text for _, text in pairs]
     elif isinstance(value, dict):
-        pairs = [(encode(key), encode(text, keep=keep)) for key, text in _members(value)]
+        pairs = [(write_name(key), write(text)) for key, text in _members(value)]
         flat = [text for pair in pairs for text in pair]
     else:
-        return [(name, encode(scalar(value), keep=keep))]
-    if parameter.explode:
+        return [(name, write(scalar(value)))]
+    if explode:
         return pairs
-    return [(name, _delimiter(parameter).join(flat))] if flat else []
+    return [(name, _DELIMITERS.get(style, ",").join(flat))] if flat else []
 
 
 def header_text(parameter: Parameter, value: Json) -> str | None:
@@ -172,22 +250,6 @@ def cookie_pairs(parameter: Parameter, value: Json) -> Pairs:
     return [(name, encode(scalar(value)))]
 
 
-def form_body(members: Mapping[str, Json]) -> str:
-    """Return an `application/x-www-form-urlencoded` body; a list repeats its key.
-
-    Raises:
-        UnserialisableError: a value holds an object.
-    """
-    pairs: Pairs = []
-    for key, value in members.items():
-        if value is None:
-            continue
-        texts = _scalars(value) if isinstance(value, list) else [scalar(value)]
-        # A form's text may span lines: percent-encoding keeps it inside its own pair.
-        pairs.extend((_form_text(key), _form_text(text)) for text in texts)
-    return joined(pairs)
-
-
 def joined(pairs: Iterable[tuple[str, str]], separator: str = "&") -> str:
     """Return encoded pairs as `name=value` joined by `separator`."""
     return separator.join(f"{name}={text}" for name, text in pairs)
@@ -206,28 +268,43 @@ def scalar(value: Json) -> str:
     raise UnserialisableError("must be one value here, without a list or an object inside")
 
 
-def _form_text(text: str) -> str:
+def form_text(text: str) -> str:
+    """Percent-encode a form's name or value, line breaks too.
+
+    Raises:
+        UnserialisableError: a lone surrogate.
+    """
+    return _quoted(text, "")
+
+
+def _quoted(text: str, keep: str) -> str:
     try:
-        return quote(text, safe="")
+        return quote(text, safe=keep)
     except UnicodeEncodeError:
         raise UnserialisableError("holds a lone surrogate, which is not text") from None
+
+
+def _writer(write: Write, *, allow_reserved: bool) -> Write:
+    if not allow_reserved:
+        return write
+    if write is encode:
+        return lambda text: encode(text, keep=_RESERVED)
+    return lambda text: _quoted(text, _RESERVED)
 
 
 def _content(parameter: Parameter, value: Json) -> str | None:
     if parameter.content_type is None:
         return None
-    if _is_json(parameter.content_type):
-        return compact(value)
-    return scalar(value)
+    return _content_text(parameter.content_type, value)
+
+
+def _content_text(media_type: str, value: Json) -> str:
+    return compact(value) if _is_json(media_type) else scalar(value)
 
 
 def _is_json(media_type: str) -> bool:
     essence = media_type.partition(";")[0].strip().lower()
     return essence in ("application/json", "text/json") or essence.endswith("+json")
-
-
-def _delimiter(parameter: Parameter) -> str:
-    return _DELIMITERS.get(parameter.style, ",")
 
 
 def _scalars(values: Iterable[Json]) -> list[str]:
@@ -243,7 +320,11 @@ def _refuse_inside(texts: Iterable[str], separator: str) -> None:
         raise UnserialisableError(f"holds {separator!r}, which separates values in a header")
 
 
-def _deep(name: str, value: Json, keep: str, depth: int) -> Pairs:
+def _is_nested(values: Iterable[Json]) -> bool:
+    return any(isinstance(member, dict | list) for member in values)
+
+
+def _deep(name: str, value: Json, write: Write, *, indexed: bool, depth: int = 0) -> Pairs:
     if depth > _DEPTH:
         raise UnserialisableError("is nested too deeply")
     if value is None:
@@ -253,16 +334,17 @@ def _deep(name: str, value: Json, keep: str, depth: int) -> Pairs:
         for key, member in value.items():
             if not key or "[" in key or "]" in key:
                 raise UnserialisableError("has a key that a query cannot carry")
-            pairs.extend(_deep(f"{name}%5B{encode(key)}%5D", member, keep, depth + 1))
+            step = f"{name}%5B{encode(key)}%5D"
+            pairs += _deep(step, member, write, indexed=indexed, depth=depth + 1)
         return pairs
     if isinstance(value, list):
         # Lists of lists or objects need positions, or their members would mix.
-        numbered = any(isinstance(member, dict | list) for member in value)
+        numbered = indexed or _is_nested(value)
         for position, member in enumerate(value):
-            step = str(position) if numbered else ""
-            pairs.extend(_deep(f"{name}%5B{step}%5D", member, keep, depth + 1))
+            step = f"{name}%5B{position if numbered else ''}%5D"
+            pairs += _deep(step, member, write, indexed=indexed, depth=depth + 1)
         return pairs
-    return [(name, encode(scalar(value), keep=keep))]
+    return [(name, write(scalar(value)))]
 
 
 def _path_list(parameter: Parameter, values: list[Json]) -> list[str]:

@@ -5,13 +5,15 @@ place. The base URL is trusted as the operator wrote it; nothing else is. Pure.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
 from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec, Upstream
-from signoff.catalog.wire import Parameter
+from signoff.catalog.wire import Parameter, Place, Server
 from signoff.upstream import masking
 from signoff.upstream.serialise import (
     Pairs,
@@ -22,12 +24,15 @@ from signoff.upstream.serialise import (
     joined,
     path_text,
     query_pairs,
+    query_text,
 )
 
 _URL_BYTES: Final = 32_768
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _TEMPLATE_KEEPS: Final = "/:@!$&'()*+,;=%"
 _REFERENCE_CHAIN: Final = 8
+_APP_NAME: Final = re.compile(r"[^a-z0-9-]+")
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class RequestError(ValueError):
@@ -42,19 +47,53 @@ class UpstreamError(ValueError):
     """The operator's upstream cannot be used. The message names the setting."""
 
 
-def base_of(upstream: Upstream) -> tuple[str, str]:
-    """Return scheme with authority, and the path prefix without its last slash.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Where a call goes: scheme with authority, and the path prefix without its last slash.
+
+    `own` is the upstream's own origin. `trusted` says whether its headers and credentials go there.
+    """
+
+    origin: str
+    prefix: str
+    own: bool = True
+    trusted: bool = True
+
+
+def base_of(upstream: Upstream, server: Server | None = None) -> Base:
+    """Return where the upstream's calls go, or those of an operation with its own `server`.
 
     An `app:` upstream is called as `http://<name>` over its own socket.
 
     Raises:
-        UpstreamError: the base URL cannot be used as one.
+        UpstreamError: the base URL, or the server's, cannot be used as one.
     """
     if upstream.base_url.startswith("app:"):
-        return "http://" + re.sub(r"[^a-z0-9-]+", "-", upstream.name.lower()).strip("-"), ""
-    where = f"upstreams.{upstream.name}.base_url"
+        own = Base(
+            origin="http://" + _APP_NAME.sub("-", upstream.name.lower()).strip("-"), prefix=""
+        )
+    else:
+        own = Base(**_split(upstream.base_url, f"upstreams.{upstream.name}.base_url"))
+    if server is None:
+        return own
+    where = f"upstreams.{upstream.name}: the server {server.url[:100]!r}"
+    if server.url.startswith("/"):
+        return replace(own, prefix=_split(own.origin + server.url, where)["prefix"])
+    base = _split(server.url, where)
+    if _normal(base["origin"]) == _normal(own.origin):
+        return replace(own, prefix=base["prefix"])
+    return Base(**base, own=False, trusted=server.credentials)
+
+
+class _Split(TypedDict):
+    origin: str
+    prefix: str
+
+
+@lru_cache(maxsize=1_024)
+def _split(url: str, where: str) -> _Split:
     try:
-        parts = urlsplit(upstream.base_url)
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise UpstreamError(f"{where}: {error}") from None
@@ -62,15 +101,20 @@ def base_of(upstream: Upstream) -> tuple[str, str]:
         raise UpstreamError(f"{where}: needs http:// or https:// and a host")
     if "@" in parts.netloc:
         raise UpstreamError(f"{where}: credentials belong in headers, as ${{env:NAME}}")
-    if "?" in upstream.base_url or "#" in upstream.base_url:
+    if "?" in url or "#" in url:
         raise UpstreamError(f"{where}: holds a query or a fragment")
-    if re.fullmatch(r"[\x21-\x7e]+", upstream.base_url) is None:
+    if re.fullmatch(r"[\x21-\x7e]+", url) is None or "\\" in url:
         raise UpstreamError(f"{where}: holds characters that a URL cannot")
     try:
         check_segments(parts.path)
     except UnserialisableError:
         raise UpstreamError(f"{where}: holds a dot segment") from None
-    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    return {"origin": f"{parts.scheme}://{parts.netloc}", "prefix": parts.path.rstrip("/")}
+
+
+def _normal(origin: str) -> tuple[str, str, int]:
+    parts = urlsplit(origin)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
 class Parts:
@@ -78,12 +122,13 @@ class Parts:
 
     Raises:
         RequestError: names the argument that cannot go where it should.
-        UpstreamError: the base URL cannot be used.
+        UpstreamError: the path template cannot be used.
     """
 
-    def __init__(self, tool: ToolSpec, upstream: Upstream, arguments: Mapping[str, Json]) -> None:
+    def __init__(self, tool: ToolSpec, base: Base, arguments: Mapping[str, Json]) -> None:
         self._tool = tool
-        self._origin, self._prefix = base_of(upstream)
+        self._origin, self._prefix = base.origin, base.prefix
+        self._whole_query: tuple[Parameter, str] | None = None
         self._path: dict[str, tuple[Parameter, str]] = {}
         self._query: list[tuple[Parameter, Pairs]] = []
         self.headers: list[tuple[Parameter, str]] = []
@@ -110,14 +155,14 @@ class Parts:
                 self._path[parameter.name] = (parameter, path_text(parameter, value))
             case "query":
                 self._query.append((parameter, query_pairs(parameter, value)))
+            case "querystring":
+                self._whole_query = (parameter, query_text(parameter, value))
             case "cookie":
                 self.cookies.append((parameter, cookie_pairs(parameter, value)))
             case "header":
                 text = header_text(parameter, value)
                 if text is not None:
                     self.headers.append((parameter, text))
-            case "querystring":
-                raise UnserialisableError("cannot be sent yet")
 
     def _refuse_undeclared(self, parameter: Parameter, value: Mapping[str, Json]) -> None:
         """Refuse keys that would become wire names which the schema does not list."""
@@ -147,7 +192,7 @@ class Parts:
         except UnserialisableError as error:
             argument = next((parameter.argument for parameter, _ in self._path.values()), "path")
             raise RequestError(argument, str(error)) from None
-        query = joined(pair for _, pairs in self._query for pair in pairs)
+        query = self._query_text(lambda _, text: text)
         target = self._prefix + path + (f"?{query}" if query else "")
         if len(target) > _URL_BYTES:
             raise RequestError(self._longest(), f"makes the URL longer than {_URL_BYTES} bytes")
@@ -157,6 +202,8 @@ class Parts:
         sizes = [(len(text), parameter.argument) for parameter, text in self._path.values()]
         for parameter, pairs in self._query:
             sizes.append((sum(len(text) for _, text in pairs), parameter.argument))
+        if self._whole_query is not None:
+            sizes.append((len(self._whole_query[1]), self._whole_query[0].argument))
         return max(sizes, default=(0, "path"))[1]
 
     def shown_url(self, secrets: masking.Secrets) -> str:
@@ -168,12 +215,31 @@ class Parts:
             return masking.marker(unquote(text))
 
         path = _filled(self._tool.path, lambda name: shown(*self._path[name]))
-        query = joined(
-            (name, shown(parameter, text))
+        query = self._query_text(shown)
+        return self._origin + self._prefix + path + (f"?{query}" if query else "")
+
+    def _query_text(self, text_of: Callable[[Parameter, str], str]) -> str:
+        if self._whole_query is not None:
+            return text_of(*self._whole_query)
+        return joined(
+            (name, text_of(parameter, text))
             for parameter, pairs in self._query
             for name, text in pairs
         )
-        return self._origin + self._prefix + path + (f"?{query}" if query else "")
+
+    def refuse_names(self, place: Place, taken: Collection[str]) -> None:
+        """Refuse arguments that would set what a credential sets.
+
+        Raises:
+            RequestError: names the argument.
+        """
+        placed = {"query": self._query, "cookie": self.cookies}.get(place, [])
+        for parameter, pairs in placed:
+            for name, _ in pairs:
+                if unquote(name).lower() in taken:
+                    raise RequestError(parameter.argument, f"may not set the {place} {name[:60]!r}")
+        if place == "query" and self._whole_query is not None and taken:
+            raise RequestError(self._whole_query[0].argument, "may not be the whole query here")
 
     def cookie(self, secrets: masking.Secrets | None = None) -> str:
         """Return the Cookie header's value; with `secrets`, masked for people."""

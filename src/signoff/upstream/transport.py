@@ -1,114 +1,92 @@
-"""Sends a frozen request, once, and says how it ended.
+"""Sends a frozen request and says how it ended.
 
-Owns connections to upstreams: pooled for allowed calls, a fresh one for each gated call. The
-client's trace hook runs `before_first_byte` right before the request's first byte; whatever it
-raises, nothing leaves. Follows no redirect, reads no proxy setting, never retries, HTTP/1.1 only.
+Owns deadlines, the moment before the first byte, credentials made for one send, and repeating an
+allowed call where that is safe. A gated call (`fresh`) goes out at most once, on a connection of
+its own. `before_first_byte` runs when everything fallible is done; whatever it raises, nothing
+leaves. Follows no redirect, reads no proxy setting, speaks HTTP/1.1 only.
 
-On the wire stand the frozen headers, `Host` before them and `Content-Length` after, and on a
-fresh connection `Connection: close`. The request target is the frozen URL's, byte for byte.
+On the wire stand `Host`, the frozen headers, on a fresh connection `Connection: close`, and
+`Content-Length`. The request target is the frozen URL's, byte for byte; credentials that belong in
+the query come after it.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import httpx2
 from pydantic import SecretStr
 
 from signoff.catalog.model import Upstream
 from signoff.upstream.app_upstream import served
-from signoff.upstream.frozen import FrozenHeader
+from signoff.upstream.client import Client, Pool
+from signoff.upstream.client_credentials import TokenSource
+from signoff.upstream.connection import ExchangeError, Fault, Outgoing
+from signoff.upstream.credentials import Credentials, with_cookies, with_query
+from signoff.upstream.frozen_request import FrozenRequest
+from signoff.upstream.guard import Resolve
 from signoff.upstream.headers import CredentialError, References, parsed
-from signoff.upstream.redact import decoded, redacted, shown_headers, without_cut_trace
-from signoff.upstream.request import FrozenRequest
+from signoff.upstream.hooks import Hooks
+from signoff.upstream.reading import answered_of
+from signoff.upstream.retries import pause_before_next
+from signoff.upstream.routes import Route, Routes
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
-from signoff.upstream.target import UpstreamError, base_of
+from signoff.upstream.target import UpstreamError
 
 __all__ = ["Answered", "Changed", "NotSent", "Sent", "Transports", "Unknown"]
 
 BeforeFirstByte = Callable[[], Awaitable[None]]
 
-_FIRST_BYTE: Final = "http11.send_request_headers.started"
-_BEFORE_REQUEST: Final = "connection."
-_POOL: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=5)
-_SINGLE: Final = httpx2.Limits(max_connections=1, max_keepalive_connections=0)
-_NO_TIMEOUTS: Final = {"connect": None, "read": None, "write": None, "pool": None}
-
-
-class _StoppedError(Exception):
-    """Raised inside the client's hook, so that its own handling of errors cannot swallow it."""
+_TOKEN_BYTES: Final = 65_536
+_TOKEN_TIMEOUT_S: Final = 10.0
+_UNAUTHORIZED: Final = 401
 
 
 @dataclass(slots=True)
 class _Flight:
-    """One send: whether its first byte may have left, and why it was stopped before."""
+    """One attempt: whether its first byte may have left, and why it was stopped before."""
 
     before_first_byte: BeforeFirstByte | None
     deadline: asyncio.Timeout
     left: bool = False
-    stopped: BaseException | None = None
     status: int | None = None
+    stopped: BaseException | None = None
 
-    async def trace(self, event: str, _: object) -> None:
-        if self.left or event.startswith(_BEFORE_REQUEST):
-            return
-        if self.stopped is not None:
-            return  # the client is closing the connection
-        if event != _FIRST_BYTE:
-            # Not the protocol we know: stop before the first byte rather than miss it.
-            self.stopped = UpstreamError(f"unexpected event {event} before the request")
-            raise _StoppedError
+    async def leave(self) -> None:
+        """Let the first byte leave, if whoever must know of it does."""
         if self.before_first_byte is not None:
             # Never cut a commit in half: the deadline stands still while it runs.
-            left_s = self._pause()
+            loop = asyncio.get_running_loop()
+            left_s = (self.deadline.when() or loop.time()) - loop.time()
+            self.deadline.reschedule(None)
             try:
                 await self.before_first_byte()
             except BaseException as error:
                 self.stopped = error
-                if not isinstance(error, Exception):
-                    raise
-                raise _StoppedError from error
-            self._resume(left_s)
+                raise
+            self.deadline.reschedule(loop.time() + left_s)
         self.left = True
-
-    def _pause(self) -> float:
-        now = asyncio.get_running_loop().time()
-        left_s = (self.deadline.when() or now) - now
-        self.deadline.reschedule(None)
-        return left_s
-
-    def _resume(self, left_s: float) -> None:
-        self.deadline.reschedule(asyncio.get_running_loop().time() + left_s)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    """How one upstream is reached."""
-
-    origin: str
-    prefix: str
-    socket: Path | None
-    url: httpx2.URL
-    pool: httpx2.AsyncHTTPTransport
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """Headers with credentials in them, about to be sent."""
+    """A request with credentials in it, about to be sent."""
 
-    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    outgoing: Outgoing = field(repr=False)
     traces: tuple[bytes, ...] = field(repr=False)
 
 
 class Transports:
     """The connections to every upstream of a catalogue. Use as an async context manager.
 
-    `tls` replaces the system's trusted certificates; certificates are always verified.
+    `tls` replaces the system's trusted certificates; certificates are always verified. `resolve`
+    replaces the system's resolver for servers that the operator did not write himself.
     """
 
     def __init__(
@@ -118,42 +96,49 @@ class Transports:
         data_dir: Path,
         references: References,
         tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._data_dir = data_dir
         self._references = references
         self._tls = tls
-        self._routes: dict[str, _Route] = {}
+        self._resolve = resolve
+        self._routes: dict[str, Routes] = {}
+        self._client: Client | None = None
+        self._hooks = Hooks()
+        self._credentials = Credentials(
+            references,
+            tokens=TokenSource(self._post, now_s=lambda: asyncio.get_running_loop().time()),
+            hooks=self._hooks,
+        )
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Open pools and start `app:` upstreams.
+        """Import hooks and start `app:` upstreams. Connections are made when they are needed.
 
         Raises:
-            UpstreamError: a base URL cannot be used, or an app does not start.
+            UpstreamError: a base URL or a hook cannot be used, or an app does not start.
         """
-        if self._tls is None:
-            # Loading the system's certificates costs 20 ms and is done once, if at all.
-            secure = any(upstream.base_url.startswith("https:") for upstream in self._upstreams)
-            self._tls = (
-                httpx2.create_ssl_context(trust_env=False)
-                if secure
-                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
-        if self._tls.verify_mode != ssl.CERT_REQUIRED or not self._tls.check_hostname:
+        tls = self._tls or _system_tls(self._upstreams)
+        if tls.verify_mode != ssl.CERT_REQUIRED or not tls.check_hostname:
             raise UpstreamError("certificates of upstreams are always verified")
+        tls.set_alpn_protocols(["http/1.1"])
+        self._hooks.load(
+            credential.hook
+            for upstream in self._upstreams
+            for credential in upstream.credentials.values()
+            if credential.hook is not None
+        )
         async with AsyncExitStack() as stack:
             for upstream in self._upstreams:
-                origin, prefix = base_of(upstream)
                 path: Path | None = None
                 if upstream.base_url.startswith("app:"):
                     path = await stack.enter_async_context(
                         served(upstream, data_dir=self._data_dir)
                     )
-                pool = await stack.enter_async_context(self._transport(path, _POOL))
-                self._routes[upstream.name] = _Route(
-                    origin=origin, prefix=prefix, socket=path, url=httpx2.URL(origin), pool=pool
-                )
+                self._routes[upstream.name] = Routes(upstream, socket=path, resolve=self._resolve)
+            self._client = Pool(tls)
+            stack.push_async_callback(self._client.close)
             self._stack = stack.pop_all()
         return self
 
@@ -175,184 +160,228 @@ class Transports:
         approval_token: SecretStr | None = None,
         before_first_byte: BeforeFirstByte | None = None,
     ) -> Sent:
-        """Send `request`, at most once, within the upstream's `timeout_s`.
+        """Send `request` within the upstream's `timeout_s`.
 
-        `fresh` opens a connection for this send alone, so that a broken one tells something.
+        `fresh` sends at most once, on a connection for this send alone, so that a broken one tells
+        something. Otherwise a request that may be repeated is, within the deadline, when the
+        upstream says "not now" or a kept connection turns out to be closed.
         Whatever `before_first_byte` raises comes out of here as it is, and nothing was sent.
         The time it takes does not count.
         """
-        route = self._routes.get(upstream.name)
-        if route is None:
+        routes = self._routes.get(upstream.name)
+        if routes is None or self._client is None:
             return Changed(reason=f"the upstream {upstream.name} is gone since the approval")
-        if not request.url.startswith(f"{route.origin}{route.prefix}/"):
+        route = routes.find(request)
+        if route is None:
             return Changed(reason=f"the address of {upstream.name} changed since the approval")
-        try:
-            ready = self._resolved(request, approval_token, fresh=fresh)
-        except CredentialError as error:
-            return NotSent(reason=str(error))
-        if ready is None:
-            return Changed(reason="a credential changed since the approval")
-        if not fresh:
-            return await self._exchange(
-                route.pool, route, request, upstream, ready=ready, hook=before_first_byte
+        attempt = _Attempt(self._client, route, upstream, before_first_byte, fresh=fresh)
+        if fresh or not request.repeatable:
+            return await self._once(request, upstream, attempt, approval_token, upstream.timeout_s)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + upstream.timeout_s
+        count = 0
+        while True:
+            count += 1
+            left_s = max(until - loop.time(), 0.0)
+            sent = await self._once(request, upstream, attempt, approval_token, left_s)
+            if isinstance(sent, Unknown) and sent.stale and count == 1:
+                continue  # the pool handed out a connection that the upstream had closed
+            pause_s = pause_before_next(
+                sent, attempt=count, left_s=until - loop.time(), now=datetime.now(UTC)
             )
-        async with self._transport(route.socket, _SINGLE) as single:
-            return await self._exchange(
-                single, route, request, upstream, ready=ready, hook=before_first_byte
-            )
+            if pause_s is None:
+                return sent
+            await asyncio.sleep(pause_s)
 
-    def _transport(self, path: Path | None, limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
-        return httpx2.AsyncHTTPTransport(
-            verify=self._tls or True,
-            trust_env=False,
-            http1=True,
-            http2=False,
-            limits=limits,
-            uds=None if path is None else str(path),
-            retries=0,
-        )
-
-    def _resolved(
-        self, request: FrozenRequest, approval_token: SecretStr | None, *, fresh: bool
-    ) -> _Ready | None:
-        """Return the headers to send; None when a credential is not the one that was frozen."""
-        headers: list[tuple[bytes, bytes]] = []
-        secrets: list[str] = []
-        for header in request.headers:
-            if header.value is not None:
-                headers.append((header.name.encode(), header.value.encode()))
-                continue
-            value, found = self._credential(header, approval_token)
-            if value is None:
-                return None
-            headers.append((header.name.encode(), value.get_secret_value().encode()))
-            secrets.extend(found)
-        if fresh:
-            headers.append((b"Connection", b"close"))
-        traces = tuple(trace for secret in secrets for trace in self._references.traces(secret))
-        return _Ready(headers, traces)
-
-    def _credential(
-        self, header: FrozenHeader, approval_token: SecretStr | None
-    ) -> tuple[SecretStr | None, tuple[str, ...]]:
-        parts = parsed(header.reference or "")
-        resolved = self._references.resolve(parts, approval_token=approval_token)
-        if self._references.fingerprint(header.name, parts) != header.fingerprint:
-            return None, ()
-        return resolved.value, resolved.secrets
-
-    async def _exchange(
+    async def _once(
         self,
-        transport: httpx2.AsyncHTTPTransport,
-        route: _Route,
         request: FrozenRequest,
         upstream: Upstream,
-        *,
-        ready: _Ready,
-        hook: BeforeFirstByte | None,
+        attempt: "_Attempt",
+        approval_token: SecretStr | None,
+        timeout_s: float,
     ) -> Sent:
-        name = upstream.name
-        deadline = asyncio.timeout(upstream.timeout_s)
-        flight = _Flight(hook, deadline)
-        message = httpx2.Request(
-            request.method,
-            route.url,
-            headers=ready.headers,
-            content=request.body,
-            extensions={
-                "trace": flight.trace,
-                "timeout": _NO_TIMEOUTS,
-                "target": request.url[len(route.origin) :].encode("ascii"),
-            },
+        try:
+            async with asyncio.timeout(timeout_s):
+                ready = await self._ready(request, upstream, attempt, approval_token)
+        except CredentialError as error:
+            return NotSent(reason=str(error))
+        except TimeoutError:
+            return NotSent(reason=f"{upstream.name}: no credential within {upstream.timeout_s:g} s")
+        if ready is None:
+            return Changed(reason="a credential changed since the approval")
+        sent = await attempt.send(ready, timeout_s)
+        if isinstance(sent, Answered) and sent.status == _UNAUTHORIZED:
+            for frozen in request.credentials:
+                self._credentials.forget(frozen, upstream)
+        return sent
+
+    async def _ready(
+        self,
+        request: FrozenRequest,
+        upstream: Upstream,
+        attempt: "_Attempt",
+        approval_token: SecretStr | None,
+    ) -> _Ready | None:
+        """Return what to write; None when a credential is not the one that was frozen."""
+        headers: list[tuple[bytes, bytes]] = []
+        secrets: list[str] = []
+        cookie: str | None = None
+        for header in request.headers:
+            if header.value is None:
+                parts = parsed(header.reference or "")
+                resolved = self._references.resolve(parts, approval_token=approval_token)
+                if self._references.fingerprint(header.name, parts) != header.fingerprint:
+                    return None
+                value = resolved.value.get_secret_value()
+                secrets.extend(resolved.secrets)
+            elif request.credentials and header.name == "Cookie":
+                cookie = header.value
+                continue
+            else:
+                value = header.value
+            headers.append((header.name.encode(), value.encode()))
+        target = request.url[attempt.route.start :]
+        if request.credentials:
+            placed: dict[str, dict[str, str]] = {"header": {}, "query": {}, "cookie": {}}
+            for frozen in request.credentials:
+                made = await self._credentials.made(
+                    frozen, upstream, approval_token=approval_token, context=request.context
+                )
+                if made is None:
+                    return None
+                placed[frozen.carrier][frozen.name] = made.value
+                secrets.extend(made.secrets)
+            target = with_query(target, placed["query"])
+            if cookies := with_cookies(cookie, placed["cookie"]):
+                headers.append((b"Cookie", cookies.encode()))
+            headers += ((k.encode(), v.encode()) for k, v in placed["header"].items())
+        if attempt.fresh:
+            headers.append((b"Connection", b"close"))
+        return _Ready(
+            Outgoing(
+                method=request.method,
+                host=attempt.route.host,
+                target=target.encode("ascii"),
+                headers=headers,
+                body=request.body,
+                limit=upstream.max_response_bytes,
+            ),
+            tuple(trace for secret in secrets for trace in self._references.traces(secret)),
         )
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Send a form to a token endpoint the operator named."""
+        client, routes = self._client, next(iter(self._routes.values()), None)
+        if client is None or routes is None:
+            raise CredentialError("signoff is stopping")
+        try:
+            route, target = routes.of_url(url)
+            pairs = {
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+                **headers,
+                "Connection": "close",
+            }
+            outgoing = Outgoing(
+                method="POST",
+                host=route.host,
+                target=target.encode("ascii"),
+                headers=[(name.encode(), value.encode()) for name, value in pairs.items()],
+                body=body,
+                limit=_TOKEN_BYTES,
+            )
+            async with asyncio.timeout(_TOKEN_TIMEOUT_S):
+                incoming = await client.exchange(route.origin, outgoing, _Unwatched(), fresh=True)
+        except (ExchangeError, TimeoutError, UpstreamError, UnicodeEncodeError):
+            raise CredentialError("the token endpoint did not answer") from None
+        return incoming.status, incoming.body
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """How one call's requests go out."""
+
+    client: Client
+    route: Route
+    upstream: Upstream
+    before_first_byte: BeforeFirstByte | None
+    fresh: bool
+
+    async def send(self, ready: _Ready, timeout_s: float) -> Sent:
+        name = self.upstream.name
+        deadline = asyncio.timeout(timeout_s)
+        flight = _Flight(self.before_first_byte, deadline)
         try:
             async with deadline:
-                answered = await _read(transport, message, flight, upstream, ready.traces)
-        except (httpx2.HTTPError, _StoppedError, TimeoutError) as error:
-            if flight.stopped is not None:
-                raise flight.stopped from None
-            if isinstance(error, TimeoutError) and not deadline.expired():
+                incoming = await self.client.exchange(
+                    self.route.origin, ready.outgoing, flight, fresh=self.fresh
+                )
+        except ExchangeError as error:
+            return _failed(error, flight, name)
+        except TimeoutError:
+            if flight.stopped is not None or not deadline.expired():
                 raise
-            return _failure(error, flight, name, upstream.timeout_s)
+            limit = f"within {self.upstream.timeout_s:g} s"
+            if not flight.left:
+                return NotSent(reason=f"{name}: no connection {limit}")
+            return Unknown(reason=f"{name}: no full answer {limit}{_after(flight)}")
         if not flight.left:
             return Unknown(reason=f"{name} answered before the request was recorded as sent")
-        return answered
+        return answered_of(incoming, ready.traces, limit=self.upstream.max_response_bytes)
 
 
-async def _read(
-    transport: httpx2.AsyncHTTPTransport,
-    message: httpx2.Request,
-    flight: _Flight,
-    upstream: Upstream,
-    traces: tuple[bytes, ...],
-) -> Answered:
-    limit = upstream.max_response_bytes
-    response = await transport.handle_async_request(message)
-    flight.status = response.status_code
-    chunks: list[bytes] = []
-    size = 0
-    cut = False
-    try:
-        async for chunk in response.aiter_raw():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                cut = True
-                break
-    finally:
-        await response.aclose()
-    body = b"".join(chunks)
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    unread: str | None = None
-    if encoding not in ("identity", "") and body:
-        plain = decoded(body[:limit], encoding, limit=limit)
-        if plain is None:
-            body, unread = b"", "it is compressed in a way that was not asked for"
-        else:
-            body, cut = plain[0], plain[1] or cut
-    body = redacted(body, traces)[:limit]
-    return Answered(
-        status=response.status_code,
-        headers=shown_headers(response.headers.raw, traces),
-        body=without_cut_trace(body, traces) if cut else body,
-        truncated=cut,
-        unread=unread,
-    )
+@dataclass(slots=True)
+class _Unwatched:
+    """A request that nobody has to hear of before it leaves."""
+
+    status: int | None = None
+
+    async def leave(self) -> None:
+        """Let the first byte leave."""
 
 
-_FAULTS: Final[Mapping[type[Exception], str]] = {
-    httpx2.ConnectError: "the connection was not made",
-    httpx2.UnsupportedProtocol: "the address is not one for HTTP",
-    httpx2.LocalProtocolError: "the request breaks HTTP's rules",
-    httpx2.RemoteProtocolError: "the connection was closed, or the answer breaks HTTP's rules",
-    httpx2.ReadError: "the connection broke while the answer was read",
-    httpx2.WriteError: "the connection broke while the request was written",
+def _system_tls(upstreams: Iterable[Upstream]) -> ssl.SSLContext:
+    # Loading the system's certificates costs 20 ms and is done once, if at all.
+    for upstream in upstreams:
+        urls = [upstream.base_url, *(one.token_url or "" for one in upstream.credentials.values())]
+        if any(url.startswith("https:") for url in urls):
+            return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+_FAULTS: Final[Mapping[Fault, str]] = {
+    "connect": "the connection was not made",
+    "unsent": "the connection was closed before the request left",
+    "request": "the request breaks HTTP's rules",
+    "answer": "the answer breaks HTTP's rules, or is larger than one may be",
+    "closed": "the connection was closed before the answer ended",
 }
 
 
-def _failure(error: Exception, flight: _Flight, name: str, timeout_s: float) -> NotSent | Unknown:
-    """Say what a failure means. The client's own words may hold addresses, so none is passed on."""
-    if isinstance(error, TimeoutError):
-        fault = f"no full answer within {timeout_s:g} s"
-        if not flight.left:
-            return NotSent(reason=f"{name}: no connection within {timeout_s:g} s")
-    else:
-        fault = next(
-            (text for kind, text in _FAULTS.items() if isinstance(error, kind)), "it failed"
-        )
-    if not flight.left:
-        return NotSent(reason=f"{name}: {fault}{_cause(error)}")
-    after = "" if flight.status is None else f", after status {flight.status}"
-    return Unknown(reason=f"{name}: {fault}{after}")
+def _failed(error: ExchangeError, flight: _Flight, name: str) -> NotSent | Unknown:
+    """Say what a failure means. No words of the other side are passed on."""
+    reason = f"{name}: {_FAULTS[error.fault]}"
+    if not flight.left or error.fault == "unsent":
+        transient = error.fault in ("connect", "unsent")
+        return NotSent(reason=f"{reason}{_cause(error)}", transient=transient)
+    stale = error.reused and error.fault == "closed" and flight.status is None
+    return Unknown(reason=reason + _after(flight), stale=stale)
 
 
-def _cause(error: Exception) -> str:
+def _after(flight: _Flight) -> str:
+    return "" if flight.status is None else f", after status {flight.status}"
+
+
+def _cause(error: ExchangeError) -> str:
     """Return the operating system's or TLS's words for a connection that was not made."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
             return f" (certificate: {seen.verify_message})"
         if isinstance(seen, OSError) and seen.strerror:
-            return f" ({seen.strerror.lower()})"
+            # asyncio adds the address to the kernel's words; an assistant is not told it.
+            words = os.strerror(seen.errno) if seen.errno and seen.errno > 0 else seen.strerror
+            return f" ({words.lower()})"
         seen = seen.__cause__ or seen.__context__
     return ""

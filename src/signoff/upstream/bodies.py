@@ -1,0 +1,190 @@
+"""The arguments of one call as a request body: its bytes, its media type, and what people see.
+
+Owns the choice of writer by `Body.format` and the description of what is not shown inline. Pure:
+the seed of a multipart boundary is an argument, so the same call always makes the same bytes.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never, cast
+
+from signoff.approvals.details import INLINE_BYTES
+from signoff.canonical import Json
+from signoff.catalog.model import ToolSpec
+from signoff.upstream import masking, xml_body
+from signoff.upstream.multipart import Part, decoded_base64, free_boundary, parts_of, written
+from signoff.upstream.serialise import UnserialisableError, compact, form_body
+from signoff.upstream.target import RequestError
+
+Hash: TypeAlias = Callable[[bytes], str]
+"""Makes the hash that people see; keyed where a part is masked."""
+
+_NOTHING: Final = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """A body. `shown` is its text for people where that is not the bytes themselves.
+
+    `opaque` means no text of it is shown: it is binary, or its `parts` describe it.
+    """
+
+    content: bytes
+    content_type: str
+    shown: str | None = None
+    opaque: bool = False
+    parts: tuple[Mapping[str, Json], ...] = ()
+
+
+def payload_of(
+    tool: ToolSpec,
+    arguments: Mapping[str, Json],
+    secrets: masking.Secrets | None,
+    *,
+    seed: Callable[[], bytes],
+    hashed: Hash,
+) -> Payload | None:
+    """Return the body, in the order of the arguments; None when there is none.
+
+    `secrets` is set when the arguments hold masked values.
+
+    Raises:
+        RequestError: an argument cannot be sent in this body.
+    """
+    content = _value(tool, arguments)
+    if content is _NOTHING:
+        return None
+    value = cast("Json", content)
+    hidden = value
+    if secrets is not None:
+        hidden = cast("Json", _value(tool, secrets.hide(arguments)))
+    body = tool.body
+    try:
+        match body.format:
+            case "multipart":
+                return _multipart(tool, value, hidden, seed=seed, hashed=hashed)
+            case "binary":
+                content = decoded_base64(value)
+                return Payload(content=content, content_type=body.content_type, opaque=True)
+            case "json" | "form" | "text" | "xml":
+                text = _text(tool, value)
+                shown = None if secrets is None else _shown_text(tool, hidden)
+                return Payload(content=text.encode(), content_type=body.content_type, shown=shown)
+            case _:
+                assert_never(body.format)
+    except UnserialisableError as error:
+        raise RequestError(body.argument, str(error)) from None
+    except UnicodeEncodeError:
+        raise RequestError(body.argument, "is not text") from None
+
+
+def _text(tool: ToolSpec, value: Json) -> str:
+    match tool.body.format:
+        case "json":
+            return compact(value)
+        case "form":
+            if not isinstance(value, dict):
+                raise UnserialisableError("must be an object to be sent as a form")
+            return form_body(value, tool.body.encodings)
+        case "xml":
+            return xml_body.document(value, tool.body.xml)
+        case _:
+            if not isinstance(value, str):
+                raise UnserialisableError(f"must be text to be sent as {tool.body.content_type}")
+            return value
+
+
+def _shown_text(tool: ToolSpec, hidden: Json) -> str:
+    if tool.body.format == "form" and isinstance(hidden, str):
+        return hidden  # the marker of a body that is masked altogether
+    return _text(tool, hidden)
+
+
+def _multipart(
+    tool: ToolSpec, value: Json, hidden: Json, *, seed: Callable[[], bytes], hashed: Hash
+) -> Payload:
+    if not isinstance(value, dict):
+        raise UnserialisableError("must be an object to be sent as multipart")
+    arguments = {key: argument for argument, key in tool.body.members.items()}
+    parts: list[Part] = []
+    described: list[Mapping[str, Json]] = []
+    room = INLINE_BYTES
+    for key, member in value.items():
+        argument = arguments.get(key, key if tool.body.kind == "members" else tool.body.argument)
+        try:
+            made = parts_of(key, member, tool.body.encodings.get(key))
+        except UnserialisableError as error:
+            raise RequestError(argument, str(error)) from None
+        shown = hidden.get(key) if isinstance(hidden, dict) else hidden
+        parts += made
+        for part in made:
+            text = _part_text(part, None if shown == member else shown, room)
+            room -= len(text or "")
+            described.append(_described(part, text, hashed))
+    start = seed()
+    boundary = free_boundary(
+        parts,
+        # 128 bits that no value can know: the first one fits, unless a value holds it by design.
+        (hashlib.sha256(start + bytes([count])).hexdigest()[:32] for count in range(256)),
+    )
+    return Payload(
+        content=written(parts, boundary),
+        content_type=f"{tool.body.content_type}; boundary={boundary}",
+        opaque=True,
+        parts=tuple(described),
+    )
+
+
+def _part_text(part: Part, masked: Json, room: int) -> str | None:
+    """Return the text people see of a part; None for files and for what is too large."""
+    if masked is not None:
+        text = masked if isinstance(masked, str) else compact(masked)
+    elif part.filename is not None or len(part.content) > room:
+        return None
+    else:
+        text = part.content.decode()
+    return text if len(text) <= room else None
+
+
+def _described(part: Part, text: str | None, hashed: Hash) -> dict[str, Json]:
+    return {
+        "name": part.name,
+        "filename": part.filename,
+        "media_type": part.media_type or "text/plain",
+        "bytes": len(part.content),
+        "sha256": hashed(part.content),
+        "text": text,
+    }
+
+
+def _value(tool: ToolSpec, arguments: Mapping[str, Json]) -> object:
+    body = tool.body
+    placed = {parameter.argument for parameter in tool.parameters}
+    rest = {name: value for name, value in arguments.items() if name not in placed}
+    if body.kind == "whole":
+        value: object = rest.pop(body.argument, _NOTHING)
+        _refuse_unplaced(rest)
+        if value is _NOTHING and body.required:
+            raise RequestError(body.argument, "is required")
+        return value
+    if body.kind == "none":
+        _refuse_unplaced(rest)
+        return _NOTHING
+    members: dict[str, Json] = {}
+    for argument, value in rest.items():
+        key = body.members.get(argument)
+        if key is None:
+            if not body.open_members:
+                _refuse_unplaced({argument: value})
+            key = argument
+        if key in members:
+            raise RequestError(argument, f"sets the body's {key[:60]!r} a second time")
+        members[key] = value
+    # A required body whose members are all optional is still sent, as `{}`.
+    return members if members or body.required else _NOTHING
+
+
+def _refuse_unplaced(arguments: Mapping[str, Json]) -> None:
+    for name in arguments:
+        raise RequestError(name[:100], "is not an argument of this tool")

@@ -1,0 +1,122 @@
+"""Access tokens by OAuth 2.0 client credentials (RFC 6749 §4.4), fetched once and kept until late.
+
+Owns the token request, the cache and that several calls wait for one fetch. Where a token goes is
+not known here; how bytes travel is a function.
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import quote_plus, urlencode
+
+from pydantic import SecretStr
+
+from signoff.canonical import JsonError, parse
+from signoff.upstream.headers import CredentialError, is_sendable
+
+_DEFAULT_LIFE_S: Final = 300
+_LONGEST_LIFE_S: Final = 86_400
+_EARLY_S: Final = 30  # a token is not used in its last half minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to ask the token endpoint for, on behalf of one upstream."""
+
+    upstream: str
+    scheme: str
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+    scopes: tuple[str, ...] = ()
+    audience: str | None = None
+
+
+Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
+"""Sends a form to a URL; gives status and body. Raises `CredentialError` when nothing came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    token: SecretStr
+    until_s: float
+    made_of: bytes
+
+
+class TokenSource:
+    """Tokens by upstream and scheme. `now_s` is a steady clock."""
+
+    def __init__(self, post: Post, *, now_s: Callable[[], float]) -> None:
+        self._post = post
+        self._now_s = now_s
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def token(self, wanted: Wanted) -> str:
+        """Return a token that holds for a while yet.
+
+        Raises:
+            CredentialError: the endpoint gives none.
+        """
+        key = (wanted.upstream, wanted.scheme)
+        if (token := self._fresh(key, wanted)) is not None:
+            return token
+        # Held while the endpoint answers, which has a deadline: the others want its answer too.
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if (token := self._fresh(key, wanted)) is not None:
+                return token
+            kept = await self._fetch(wanted)
+            self._kept[key] = kept
+            return kept.token.get_secret_value()
+
+    def forget(self, upstream: str, scheme: str) -> None:
+        """Drop the token: the upstream did not take it."""
+        self._kept.pop((upstream, scheme), None)
+
+    def _fresh(self, key: tuple[str, str], wanted: Wanted) -> str | None:
+        kept = self._kept.get(key)
+        if kept is None or kept.until_s <= self._now_s() or kept.made_of != _made_of(wanted):
+            return None
+        return kept.token.get_secret_value()
+
+    async def _fetch(self, wanted: Wanted) -> _Kept:
+        form = {"grant_type": "client_credentials"}
+        if wanted.scopes:
+            form["scope"] = " ".join(wanted.scopes)
+        if wanted.audience is not None:
+            form["audience"] = wanted.audience
+        secret = wanted.client_secret.get_secret_value()
+        # RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
+        pair = f"{quote_plus(wanted.client_id)}:{quote_plus(secret)}"
+        status, body = await self._post(
+            wanted.token_url,
+            {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"},
+            urlencode(form).encode(),
+        )
+        where = f"the token endpoint of {wanted.scheme}"
+        if status != 200:  # noqa: PLR2004 — RFC 6749 §5.1
+            raise CredentialError(f"{where} answered {status}")
+        try:
+            members = parse(body)
+        except JsonError:
+            raise CredentialError(f"{where} did not answer in JSON") from None
+        if not isinstance(members, dict):
+            raise CredentialError(f"{where} did not answer with an object")
+        token, kind = members.get("access_token"), members.get("token_type", "bearer")
+        if not isinstance(token, str) or not token or not is_sendable(token):
+            raise CredentialError(f"{where} gave no access_token")
+        if str(kind).lower() != "bearer":
+            raise CredentialError(f"{where} gave a token that is no bearer token")
+        life = members.get("expires_in", _DEFAULT_LIFE_S)
+        life_s = life if isinstance(life, int | float) and not isinstance(life, bool) else 0
+        usable_s = min(life_s, _LONGEST_LIFE_S) - _EARLY_S
+        return _Kept(SecretStr(token), self._now_s() + max(usable_s, 0), _made_of(wanted))
+
+
+def _made_of(wanted: Wanted) -> bytes:
+    """Return what tells that credentials were rotated; a digest, to hold no second copy."""
+    parts = (wanted.token_url, wanted.client_id, wanted.client_secret.get_secret_value())
+    return hashlib.sha256("\x00".join(parts).encode()).digest()
