@@ -22,6 +22,7 @@ CIBA = "urn:openid:params:grant-type:ciba"
 @pytest.mark.seed("CIBA-4")
 @pytest.mark.seed("B21")
 async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider) -> None:
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
     algorithms = ["ES256", "PS256", "Ed25519", "EdDSA", "RS256"]
     first = await provider.http.get("/.well-known/openid-configuration")
     second = await provider.http.get("/.well-known/oauth-authorization-server")
@@ -36,6 +37,8 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
             "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
             "backchannel_authentication_request_signing_alg_values_supported": algorithms,
             "backchannel_user_code_parameter_supported": True,
+            "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
+            "revocation_endpoint": f"{ISSUER}/oauth2/revoke",
             "grant_types_supported": [CIBA, "client_credentials"],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
@@ -47,6 +50,10 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
                 "private_key_jwt",
             ],
             "token_endpoint_auth_signing_alg_values_supported": algorithms,
+            "introspection_endpoint_auth_methods_supported": methods,
+            "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+            "revocation_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
             "acr_values_supported": ["session"],
             "authorization_details_types_supported": ["tool_call", "payment"],
             "claims_supported": [

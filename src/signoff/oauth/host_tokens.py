@@ -100,6 +100,10 @@ class RefreshStore(Protocol):
         """Use a token up and keep its successor, in one transaction; False when it may not."""
         ...
 
+    async def revoke(self, token: str, *, client_id: str) -> bool:
+        """End the consent behind a token of this client; False when there is none."""
+        ...
+
 
 class Minter:
     """Signs what a consent is worth."""

@@ -10,7 +10,14 @@ from signoff.oauth.client_auth import METHODS
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS
 from signoff.oauth.delivery import MODES
 from signoff.oauth.host_metadata import with_hosts
-from signoff.oauth.profile import BACKCHANNEL_PATH, JWKS_PATH, TOKEN_PATH, Profile
+from signoff.oauth.profile import (
+    BACKCHANNEL_PATH,
+    INTROSPECT_PATH,
+    JWKS_PATH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    Profile,
+)
 from signoff.tokens.keys import ALGORITHM
 from signoff.tokens.verify import ASSERTION_ALGORITHMS
 
@@ -26,6 +33,8 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "backchannel_token_delivery_modes_supported": [*MODES],
         "backchannel_authentication_request_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "backchannel_user_code_parameter_supported": True,
+        "introspection_endpoint": profile.url(INTROSPECT_PATH),
+        "revocation_endpoint": profile.url(REVOKE_PATH),
         "grant_types_supported": [CIBA, CLIENT_CREDENTIALS],
         # Required by both specifications, also where there is no authorization endpoint.
         "response_types_supported": [],
@@ -34,6 +43,10 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*METHODS],
         "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        "introspection_endpoint_auth_methods_supported": [*METHODS],
+        "introspection_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        "revocation_endpoint_auth_methods_supported": [*METHODS],
+        "revocation_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "acr_values_supported": [*profile.acr_values],
         "authorization_details_types_supported": cast("list[Json]", types),
         "claims_supported": [

@@ -14,6 +14,8 @@ from signoff.schema import Validator
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 — an address
 BACKCHANNEL_PATH: Final = "/oauth2/bc-authorize"
 JWKS_PATH: Final = "/oauth2/jwks"
+INTROSPECT_PATH: Final = "/oauth2/introspect"
+REVOKE_PATH: Final = "/oauth2/revoke"
 AUTHORIZE_PATH: Final = "/oauth2/authorize"
 REGISTER_PATH: Final = "/oauth2/register"
 DEVICE_PATH: Final = "/oauth2/device_authorization"

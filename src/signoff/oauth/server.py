@@ -26,7 +26,15 @@ from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
 from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.metadata import metadata, well_known_paths
 from signoff.oauth.outcome import GateEndpoints
-from signoff.oauth.profile import BACKCHANNEL_PATH, JWKS_PATH, TOKEN_PATH, Profile
+from signoff.oauth.profile import (
+    BACKCHANNEL_PATH,
+    INTROSPECT_PATH,
+    JWKS_PATH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    Profile,
+)
+from signoff.oauth.revocation import TokenEndpoints
 from signoff.oauth.stores import Stores
 from signoff.oauth.token import TokenEndpoint
 from signoff.oauth.user_codes import UserCodes
@@ -91,10 +99,20 @@ def authorization_server(
             **(host_grants(hosts, profile, keyring, now=now, monotonic=monotonic) if hosts else {}),
         },
     )
+    issued = TokenEndpoints(
+        profile,
+        authenticator,
+        keyring,
+        stores.revocations,
+        refresh_tokens=hosts.refresh_tokens if hosts else None,
+        now=now,
+    )
     gate_endpoints = GateEndpoints(authenticator, approvals)
     posts: tuple[tuple[str, Handler], ...] = (
         (BACKCHANNEL_PATH, backchannel),
         (TOKEN_PATH, token),
+        (INTROSPECT_PATH, issued.introspect),
+        (REVOKE_PATH, issued.revoke),
         ("/ciba/withdraw", gate_endpoints.withdraw),
         ("/ciba/outcome", gate_endpoints.outcome),
     )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from signoff.audit import AuditEvent
+from signoff.oauth.clients import GATE_ID
 from signoff.storage.clock import to_us
 from signoff.storage.sqlite import Database, Tx
 
@@ -15,17 +16,26 @@ REVOKE: Final = """
 INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at)
 ON CONFLICT (jti) DO NOTHING
 """
-REVOKED: Final = "SELECT 1 FROM revoked_tokens WHERE jti = :jti"
 FORGET: Final = "DELETE FROM revoked_tokens WHERE expires_at < :now"
 GIVEN_BY: Final = """
 SELECT token_jti FROM approvals WHERE id = :id AND client_id = :client_id AND status = 'redeemed'
 """
-IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id IN (:sub, :client_id)"
+STANDING: Final = """
+SELECT 1
+WHERE NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti)
+  AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id IN (:sub, :client_id))
+  AND (:client_id = :gate
+       OR EXISTS (SELECT 1 FROM clients WHERE clients.id = :client_id)
+       OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :client_id))
+  AND (:consent_id IS NULL
+       OR EXISTS (SELECT 1 FROM consents
+                  WHERE consents.id = :consent_id AND consents.revoked_at IS NULL))
+"""
 _LONGEST_LIFE: Final = timedelta(hours=25)
 
 
 class SqliteRevocations:
-    """Implements `oauth.ports.Revocations`."""
+    """Implements `oauth.revocation.Revocations`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,12 +55,18 @@ class SqliteRevocations:
 
         await self._database.write(job)
 
-    async def standing(self, jti: str, *, sub: str, client_id: str) -> bool:
-        """Tell whether nobody took the token back or switched off whom it names."""
-        if await self._database.fetch_one(REVOKED, {"jti": jti}) is not None:
-            return False
-        named = {"sub": sub, "client_id": client_id}
-        return await self._database.fetch_one(IS_DISABLED, named) is None
+    async def standing(
+        self, jti: str, *, sub: str, client_id: str, consent_id: str | None = None
+    ) -> bool:
+        """Tell whether nobody took the token back, or deleted or switched off whom it names."""
+        params = {
+            "jti": jti,
+            "sub": sub,
+            "client_id": client_id,
+            "consent_id": consent_id,
+            "gate": GATE_ID,
+        }
+        return await self._database.fetch_one(STANDING, params) is not None
 
     async def forget(self) -> None:
         """Forget tokens that have expired anyway. Call hourly."""
