@@ -102,11 +102,12 @@ def catalogue(
     policy: Policy | None = None,
     timeout_s: float = 5.0,
     digest: str = CATALOGUE_DIGEST,
+    max_tools: int = 1_000,
 ) -> Catalogue:
     """Return a catalogue whose bank stands at `base_url`."""
     return Catalogue(
         digest=digest,
-        server=ServerConfig(public_url=ISSUER),
+        server=ServerConfig(public_url=ISSUER, max_tools=max_tools),
         tools=tools,
         upstreams={"bank": Upstream(name="bank", base_url=base_url, timeout_s=timeout_s)},
         policy=policy or Policy(),

@@ -38,7 +38,7 @@ from signoff.assistant.auth import (
     stdio_caller,
 )
 from signoff.assistant.edge import StreamServer, mcp_edge
-from signoff.catalog.model import Catalogue, ToolSpec
+from signoff.catalog.model import Capability, Catalogue
 from signoff.catalog.registry import Registry
 from signoff.desk.admin import AdminServer
 from signoff.desk.relay import owner_socket
@@ -225,6 +225,7 @@ async def _start(
     async def switched_off(ids: Iterable[str]) -> bool:
         return not (await people.disabled()).isdisjoint(ids)
 
+    draining = asyncio.Event()
     edge = mcp_edge(
         gate,
         registry,
@@ -242,7 +243,7 @@ async def _start(
             ),
             switched_off,
         ),
-        draining=asyncio.Event(),
+        draining=draining,
         changes=database.changes,
         now=database.now,
         asks=lambda tool: _asks(catalogue, tool),
@@ -256,6 +257,7 @@ async def _start(
         changes=database.changes,
         reconcile=gate.reconcile,
         now=database.now,
+        draining=draining,
     )
     site += hosts.pages(site_config, profile, directory, domain.sessions)
     operations = Operations(domain, end_calls_of=gate.end_calls_of)
@@ -288,7 +290,7 @@ async def _start(
     )
 
 
-def _asks(catalogue: Catalogue, tool: ToolSpec) -> bool:
+def _asks(catalogue: Catalogue, tool: Capability) -> bool:
     return isinstance(decide(catalogue.policy, tool), Ask)
 
 

@@ -31,7 +31,7 @@ from signoff.assistant.server import Tools, build_server
 from signoff.assistant.step_up import StepUp
 from signoff.assistant.strict import MAX_BODY_BYTES, StrictJson, read_message, refusal
 from signoff.canonical import Json, JsonError
-from signoff.catalog.model import ServerConfig, ToolSpec
+from signoff.catalog.model import Capability, ServerConfig
 from signoff.catalog.registry import Registry
 from signoff.gate.answers import Finished, Waiting
 from signoff.identity import Caller
@@ -68,7 +68,7 @@ def mcp_edge(
     draining: asyncio.Event,
     changes: Changes,
     now: Callable[[], datetime],
-    asks: Callable[[ToolSpec], bool],
+    asks: Callable[[Capability], bool],
     beat_s: float = BEAT_S,
 ) -> Edge:
     """Build the edge.

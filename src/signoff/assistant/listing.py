@@ -1,17 +1,19 @@
 """What `tools/list` says, worked out once: names, schemas, annotations, pages.
 
-Owns the listed form of a tool, the `signoff_note` property of tools that ask a person, and paging.
-Knows no call: whether a tool asks is told by a function, who sees what by the registry.
+Owns the listed form of a tool, the `signoff_note` property of tools that ask a person, what a list
+may weigh, and paging. A large catalogue lists the tools of `large.py` in place of its own. Knows
+no call: whether a tool asks is told by a function, who sees what by the registry.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from signoff.assistant.builtin import BUILTINS, input_schema
+from signoff.assistant.large import META
 from signoff.canonical import Json
-from signoff.catalog.model import ToolSpec
+from signoff.catalog.model import Capability, RefStyle, ToolSpec
 from signoff.catalog.registry import Registry
+from signoff.catalog.shaping import fit, inlined, size_of
 from signoff.identity import Caller
 from signoff.schema import SchemaError, Validator
 
@@ -22,6 +24,7 @@ PAGE_BYTES: Final = 900_000
 _ASKS: Final = (
     "A person must approve each call; the answer may be pending first. Nothing is sent before."
 )
+_CUT: Final = "Part of its schema is left out here; describe_tool shows all of it."
 _NOTE_SCHEMA: Final[Mapping[str, Json]] = {
     "type": "string",
     "maxLength": NOTE_MAX,
@@ -30,6 +33,9 @@ _NOTE_SCHEMA: Final[Mapping[str, Json]] = {
         "unverified words. It is not sent on."
     ),
 }
+_INLINING: Final = ("Visual Studio Code", "Visual Studio Code - Insiders")
+"""Hosts that do not follow `$ref` in a tool's schema."""
+_TIGHTER: Final = (6_144, 4_096, 3_072, 2_048, 1_536, 1_024, 768)
 
 
 class CursorError(ValueError):
@@ -39,65 +45,120 @@ class CursorError(ValueError):
 class Listing:
     """The listed tools of one catalogue."""
 
-    def __init__(self, registry: Registry, *, asks: Callable[[ToolSpec], bool]) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, *, asks: Callable[[Capability], bool]) -> None:
+        self._registry, self._asks = registry, asks
+        self._server = registry.catalogue.server
+        self._outputs: dict[str, Validator | None] = {}
         self._entries: dict[str, dict[str, Json]] = {}
-        self._schemas: dict[str, dict[str, Json]] = {name: input_schema() for name in BUILTINS}
-        self._outputs: dict[str, Validator] = {}
-        self._asking: set[str] = set()
-        self._noted: set[str] = set()
-        self._sizes: dict[str, int] = {}
-        self._pages: dict[tuple[str, ...], list[list[Json]]] = {}
-        for spec in registry.catalogue.tools:
-            self._add(spec, asks=asks(spec))
-        for name, builtin in BUILTINS.items():
-            self._entries[name] = builtin.listed
-        for name, entry in self._entries.items():
-            self._sizes[name] = len(json.dumps(entry)) + 1
+        self._pages: dict[tuple[RefStyle, tuple[str, ...]], list[list[Json]]] = {}
 
-    def page(self, caller: Caller, cursor: str | None) -> dict[str, Json]:
-        """Return one page of what `caller` sees.
+    def page(self, caller: Caller, cursor: str | None, client: str = "") -> dict[str, Json]:
+        """Return one page of what `caller` sees, as the host named `client` takes it.
 
         Raises:
             CursorError: `cursor` is not from here.
         """
-        names = (*(spec.name for spec in self._registry.visible(caller)), *BUILTINS)
-        pages = self._pages.get(names)
+        names = tuple(card.name for card in self._registry.visible(caller))
+        key = self._style(client), names
+        pages = self._pages.get(key)
         if pages is None:
-            pages = self._pages[names] = self._split(sorted(names))
+            pages = self._pages[key] = _split(self._listed(caller, names, key[0]))
         index = _index(cursor, len(pages))
         result: dict[str, Json] = {"resultType": "complete", "tools": pages[index]}
         if index + 1 < len(pages):
             result["nextCursor"] = f"page-{index + 2}"
         return result
 
+    def is_large(self, caller: Caller) -> bool:
+        """Tell whether what `caller` sees is searched instead of listed."""
+        return len(self._registry.visible(caller)) > self._server.max_tools
+
+    def described(self, caller: Caller, name: str, client: str = "") -> dict[str, Json] | None:
+        """Return all there is to say of one tool, nothing cut; None for one that is not there."""
+        spec = self._registry.find(caller, name)
+        if spec is None:
+            return None
+        schema = self._input(spec)
+        if self._style(client) == "inline":
+            schema, _ = inlined(schema, self._server.tool_bytes * 8)
+        return self._entry(spec, schema)
+
     def input_schema(self, name: str) -> Mapping[str, Json] | None:
-        """Return the listed schema of `name`, whoever asks; the SDK checks headers with it."""
-        return self._schemas.get(name)
+        """Return the schema of `name`, whoever asks; the SDK checks headers with it."""
+        if name in BUILTINS:
+            return input_schema()
+        if name in META:
+            return META[name].input_schema
+        spec = self._registry.named(name)
+        return None if spec is None else self._input(spec)
 
-    def asks(self, name: str) -> bool:
-        """Tell whether a call of `name` waits for a person."""
-        return name in self._asking
+    def asks(self, spec: Capability) -> bool:
+        """Tell whether a call of a tool waits for a person."""
+        return self._asks(spec)
 
-    def takes_note(self, name: str) -> bool:
+    def takes_note(self, spec: ToolSpec) -> bool:
         """Tell whether `signoff_note` is ours, not an argument of the tool."""
-        return name in self._noted
+        return self._asks(spec) and NOTE not in _properties(spec.input_schema)
 
-    def output(self, name: str) -> Validator | None:
-        """Return what structured results of `name` were promised to be."""
-        return self._outputs.get(name)
+    def output(self, spec: ToolSpec) -> Validator | None:
+        """Return what structured results of a tool were promised to be."""
+        if spec.name not in self._outputs:
+            self._outputs[spec.name] = self._promise(spec)
+        return self._outputs[spec.name]
 
-    def _add(self, spec: ToolSpec, *, asks: bool) -> None:
+    def _style(self, client: str) -> RefStyle:
+        default: RefStyle = "inline" if client in _INLINING else self._server.refs
+        return self._server.client_refs.get(client, default)
+
+    def _listed(
+        self, caller: Caller, names: Sequence[str], style: RefStyle
+    ) -> list[dict[str, Json]]:
+        fixed = [builtin.listed for builtin in BUILTINS.values()]
+        if self.is_large(caller):
+            return sorted([*fixed, *(one.listed for one in META.values())], key=_name)
+        specs = [spec for name in names if (spec := self._registry.find(caller, name)) is not None]
+        entries = self._within_budget(specs, style)
+        if any(_CUT in str(entry["description"]) for entry in entries):
+            fixed.append(META["describe_tool"].listed)
+        return sorted([*fixed, *entries], key=_name)
+
+    def _within_budget(self, specs: Sequence[ToolSpec], style: RefStyle) -> list[dict[str, Json]]:
+        """Return the entries; where all of them are too much, the largest give way first."""
+        limit = self._server.tool_bytes
+        entries = {spec.name: self._fitted(spec, style, limit) for spec in specs}
+        sizes = {name: size_of(entry) for name, entry in entries.items()}
+        for tighter in _TIGHTER:
+            if sum(sizes.values()) <= self._server.list_bytes:
+                break
+            for spec in specs:
+                if sizes[spec.name] > tighter:
+                    entry = self._fitted(spec, style, min(limit, tighter), bare=True)
+                    entries[spec.name], sizes[spec.name] = entry, size_of(entry)
+        return list(entries.values())
+
+    def _fitted(
+        self, spec: ToolSpec, style: RefStyle, limit: int, *, bare: bool = False
+    ) -> dict[str, Json]:
+        schema = self._input(spec)
+        shorten = inlined if style == "inline" else fit
+        fitted, was_cut = shorten(schema, limit)
+        entry = self._entry(spec, fitted)
+        if "outputSchema" in entry and (bare or style == "inline"):
+            del entry["outputSchema"]
+        if was_cut:
+            entry["description"] = f"{entry['description']}\n\n{_CUT}"
+        return entry
+
+    def _input(self, spec: ToolSpec) -> dict[str, Json]:
         schema = dict(spec.input_schema)
+        if self.takes_note(spec):
+            schema["properties"] = {**_properties(schema), NOTE: dict(_NOTE_SCHEMA)}
+        return schema
+
+    def _entry(self, spec: ToolSpec, schema: dict[str, Json]) -> dict[str, Json]:
         description = spec.description
-        if asks:
-            self._asking.add(spec.name)
+        if self._asks(spec):
             description = f"{description}\n\n{_ASKS}" if description else _ASKS
-            properties = schema.get("properties")
-            known = properties if isinstance(properties, dict) else {}
-            if NOTE not in known:
-                self._noted.add(spec.name)
-                schema["properties"] = {**known, NOTE: dict(_NOTE_SCHEMA)}
         entry: dict[str, Json] = {
             "name": spec.name,
             "title": spec.title,
@@ -111,28 +172,42 @@ class Listing:
                 "openWorldHint": True,
             },
         }
-        output = spec.output_schema
+        if spec.output_schema is not None and self.output(spec) is not None:
+            entry["outputSchema"] = dict(spec.output_schema)
+        return entry
+
+    def _promise(self, spec: ToolSpec) -> Validator | None:
         # Clients throw away a result that does not fit the listed schema. A pending result never
         # does, and what a person approved must reach the assistant: such tools promise nothing.
-        if output is not None and not asks and output.get("type") == "object":
-            try:
-                self._outputs[spec.name] = Validator(output)
-                entry["outputSchema"] = dict(output)
-            except SchemaError:
-                pass  # what cannot be checked is not promised
-        self._schemas[spec.name] = schema
-        self._entries[spec.name] = entry
+        output = spec.output_schema
+        if output is None or self._asks(spec) or output.get("type") != "object":
+            return None
+        try:
+            return Validator(output)
+        except SchemaError:
+            return None  # what cannot be checked is not promised
 
-    def _split(self, names: Iterable[str]) -> list[list[Json]]:
-        pages: list[list[Json]] = [[]]
-        size = 0
-        for name in names:
-            if pages[-1] and size + self._sizes[name] > PAGE_BYTES:
-                pages.append([])
-                size = 0
-            pages[-1].append(self._entries[name])
-            size += self._sizes[name]
-        return pages
+
+def _split(entries: Iterable[dict[str, Json]]) -> list[list[Json]]:
+    pages: list[list[Json]] = [[]]
+    size = 0
+    for entry in entries:
+        weight = size_of(entry) + 1
+        if pages[-1] and size + weight > PAGE_BYTES:
+            pages.append([])
+            size = 0
+        pages[-1].append(entry)
+        size += weight
+    return pages
+
+
+def _name(entry: Mapping[str, Json]) -> str:
+    return str(entry["name"])
+
+
+def _properties(schema: Mapping[str, Json]) -> dict[str, Json]:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def _index(cursor: str | None, count: int) -> int:

@@ -4,6 +4,7 @@ Owns their shape for every host and protocol version. Pure; the words of outcome
 (`gate/outcomes.py`), and an upstream's answer was shaped and cleaned before.
 """
 
+import json
 from typing import TypeAlias
 
 from signoff.canonical import Json
@@ -40,6 +41,12 @@ def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
         # Some hosts show their model this member alone, so the mark stands here too.
         structured = {**_repeat_facts(answer.call), "result": structured}
     return _wire(content, structured, is_error=is_error)
+
+
+def answered(facts: dict[str, Json]) -> WireResult:
+    """Return what we know ourselves, for models that read text and for hosts that read data."""
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    return _wire([_text(text)], facts, is_error=False)
 
 
 def failure(message: str) -> WireResult:

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any, Final, TypeAlias, assert_never, cast
 
@@ -24,16 +23,17 @@ from starlette.requests import Request
 from signoff.assistant.attach import Attachments
 from signoff.assistant.auth import CALLER_KEY
 from signoff.assistant.builtin import BuiltinName, builtin_named, validator
+from signoff.assistant.large import Finder, meta_named
 from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing
 from signoff.assistant.ports import Gate
-from signoff.assistant.results import WireResult, failure, finished, pending
+from signoff.assistant.results import WireResult, answered, failure, finished, pending
 from signoff.canonical import Json
-from signoff.catalog.model import ToolSpec
+from signoff.catalog.model import Capability, ToolSpec
 from signoff.catalog.registry import Registry
 from signoff.gate import outcomes
 from signoff.gate.answers import Answer, Finished, Refused, Waiting
 from signoff.identity import Caller, ClientInfo
-from signoff.schema import Violation
+from signoff.schema import Validator, Violation
 
 RESENT: Final = "io.signoff/resent"
 """In `_meta`: a relay sends this request again, for the owner it first went to is gone."""
@@ -71,7 +71,7 @@ class Tools:
         gate: Gate,
         registry: Registry,
         *,
-        asks: Callable[[ToolSpec], bool],
+        asks: Callable[[Capability], bool],
         waits: Attachments,
         now: Callable[[], datetime],
     ) -> None:
@@ -81,13 +81,14 @@ class Tools:
         self._now = now
         self._builtin_arguments = validator()
         self.listing = Listing(registry, asks=asks)
+        self._finder = Finder(registry, asks=asks)
 
     async def list_tools(
         self, context: Context, params: types.PaginatedRequestParams
     ) -> dict[str, Any]:
         caller = _caller(context)
         try:
-            return self.listing.page(caller, params.cursor)
+            return self.listing.page(caller, params.cursor, _claimed(context).name)
         except CursorError:
             raise MCPError(_INVALID_PARAMS, "unknown cursor; list again from the start") from None
 
@@ -108,30 +109,73 @@ class Tools:
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> WireResult:
         caller, info = _caller(context), _claimed(context)
         arguments = cast("dict[str, Json]", params.arguments or {})
-        builtin = builtin_named(params.name)
-        if builtin is not None:
-            answer = await self._call_builtin(builtin, caller, info, arguments)
-        else:
-            spec = self._registry.find(caller, params.name)
-            if spec is None:
-                raise self._unknown(caller, params.name)
-            again = _was_sent_before(context)
-            answer = await self._call_tool(spec, caller, info, arguments, again=again)
+        meta = meta_named(params.name)
+        if meta is not None and (broken := self._finder.violations(meta, arguments)):
+            raise _invalid(broken)
+        match meta:
+            case "search_tools":
+                return answered(self._finder.search(caller, str(arguments["query"])))
+            case "describe_tool":
+                return self._describe(caller, info, str(arguments["name"]))
+            case "execute_tool":
+                name, inner = self._unwrapped(caller, arguments)
+            case None:
+                name, inner = params.name, arguments
+        spec = self._registry.find(caller, name)
+        answer = await self._ask_gate(context, caller, info, name, spec, inner)
         if isinstance(answer, Waiting):
             answer = await self._attach(context, caller, info, answer)
+        promised = self.listing.output(spec) if spec is not None and meta is None else None
+        return await self._told(caller, name, answer, promised)
+
+    async def _told(
+        self, caller: Caller, name: str, answer: Answer, promised: Validator | None
+    ) -> WireResult:
         match answer:
             case Waiting(call=call):
                 nobody = await self._gate.reachable(call) if call.is_undecided else None
                 told = outcomes.pending(call, now=self._now(), reachable=nobody)
                 return pending(answer, told)
             case Finished():
-                return finished(answer, promised=self.listing.output(params.name))
+                return finished(answer, promised=promised)
             case Refused(code="unknown_tool"):
-                raise self._unknown(caller, params.name)
+                raise self._unknown(caller, name)
             case Refused(message=message):
                 return failure(message)
             case _:
                 assert_never(answer)
+
+    async def _ask_gate(
+        self,
+        context: Context,
+        caller: Caller,
+        info: ClientInfo,
+        name: str,
+        spec: ToolSpec | None,
+        arguments: dict[str, Json],
+    ) -> Answer:
+        builtin = builtin_named(name)
+        if builtin is not None:
+            return await self._call_builtin(builtin, caller, info, arguments)
+        if spec is None:
+            raise self._unknown(caller, name)
+        again = _was_sent_before(context)
+        return await self._call_tool(spec, caller, info, arguments, again=again)
+
+    def _describe(self, caller: Caller, info: ClientInfo, name: str) -> WireResult:
+        described = self.listing.described(caller, name, info.name)
+        if described is None:
+            raise _NotDoneError(self._finder.unknown(caller, name))
+        return answered(described)
+
+    def _unwrapped(
+        self, caller: Caller, arguments: Mapping[str, Json]
+    ) -> tuple[str, dict[str, Json]]:
+        """Return the tool that is meant and its arguments; from here on only they count."""
+        name = str(arguments["name"])
+        if builtin_named(name) is None and self._registry.find(caller, name) is None:
+            raise _NotDoneError(self._finder.unknown(caller, name))
+        return name, cast("dict[str, Json]", arguments.get("arguments", {}))
 
     async def _call_tool(
         self,
@@ -143,7 +187,7 @@ class Tools:
         again: bool,
     ) -> Answer:
         said: str | None = None
-        if self.listing.takes_note(spec.name) and NOTE in arguments:
+        if self.listing.takes_note(spec) and NOTE in arguments:
             note = arguments[NOTE]
             arguments = {name: value for name, value in arguments.items() if name != NOTE}
             if not isinstance(note, str) or len(note) > NOTE_MAX:
@@ -193,12 +237,12 @@ class Tools:
 
     def _safe_again(self, spec: ToolSpec) -> bool:
         """Tell whether sending the call twice does no harm: the gate deduplicates what it asks."""
-        return self.listing.asks(spec.name) or spec.read_only or spec.idempotent
+        return self.listing.asks(spec) or spec.read_only or spec.idempotent
 
     def _unknown(self, caller: Caller, name: str) -> MCPError:
         known = [spec.name for spec in self._registry.visible(caller)]
-        close = get_close_matches(name[:_CLAIMED_MAX], known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        close = self._finder.nearest(known, name)
+        hint = f"; did you mean {close}?" if close else ""
         return MCPError(_INVALID_PARAMS, f"unknown tool {name[:_CLAIMED_MAX]!r}{hint}")
 
 

@@ -4,9 +4,12 @@ Owns the order of the sections and what must hold between them. Reads the catalo
 it names, nothing else: no environment, no network.
 """
 
+import contextlib
+import gc
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
@@ -17,7 +20,7 @@ from signoff.canonical import Json, digest
 from signoff.catalog.config import read_people, read_server
 from signoff.catalog.fields import Fields, Problem, Problems
 from signoff.catalog.handwritten import read_capabilities
-from signoff.catalog.model import Capability, Catalogue, Risk, Skipped, ToolSpec
+from signoff.catalog.model import Catalogue, Risk, Skipped, ToolSpec
 from signoff.catalog.offered import Entry, Offered, ready
 from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError
@@ -79,7 +82,20 @@ def load(path: Path, cache: Path | None = None) -> Loaded | Broken:
     except PinError as error:
         problems.add(_TOP, error.message, file=error.file)
         return Broken(problems=problems.ordered())
-    return _parse(text, file=str(path), specs=specs_below(path.parent, cache), pins=pins)
+    with _undisturbed():
+        return _parse(text, file=str(path), specs=specs_below(path.parent, cache), pins=pins)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Generator[None, None, None]:
+    """Loading makes a million objects that all stay; looking for garbage meanwhile finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def parse(text: bytes, *, file: str, read_spec: ReadSpec) -> Loaded | Broken:
@@ -145,8 +161,8 @@ def check_spec(path: Path, cache: Path | None = None) -> SpecReport:
 def catalogue_digest(catalogue: Catalogue) -> str:
     """Return the digest of everything that decides a call, but for where it stands in files.
 
-    A tool that is compiled already counts with all it has. One that is not counts with what its
-    index says, and with all that compiling it will read (`Offered.inputs`).
+    A tool that is compiled already counts with all it has. One that is not counts with its name
+    and operation, and with all that made its index and will compile it (`Offered.inputs`).
     """
     whole = _jsonable(asdict(replace(catalogue, tools=(), skipped=(), digest="")))
     members = cast("dict[str, Json]", whole)
@@ -154,7 +170,10 @@ def catalogue_digest(catalogue: Catalogue) -> str:
     cards = tools.cards if isinstance(tools, Offered) else tuple(tools)
     every = hashlib.sha256()
     for card in sorted(cards, key=lambda card: card.name):
-        every.update(_sorted_bytes(card))
+        if isinstance(card, ToolSpec):
+            every.update(_sorted_bytes(card))
+        else:
+            every.update(f"{card.name} {card.upstream} {card.method} {card.path}\n".encode())
     members["tools"] = every.hexdigest()
     members["inputs"] = dict(tools.inputs) if isinstance(tools, Offered) else {}
     return digest(members)
@@ -212,8 +231,8 @@ def _jsonable(value: object) -> Json:
     return cast("Json", json.loads(json.dumps(value, default=_plain)))
 
 
-def _sorted_bytes(card: Capability) -> bytes:
-    placeless = replace(card, source="")
+def _sorted_bytes(tool: ToolSpec) -> bytes:
+    placeless = replace(tool, source="")
     try:
         return orjson.dumps(placeless, default=_plain, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # an integer beyond 64 bits

@@ -29,13 +29,24 @@ class Registry:
 
     def find(self, caller: Caller, name: str) -> ToolSpec | None:
         """Return the tool of that name, or None where `caller` does not see one it can call."""
-        found = self.look(caller, name)
-        return found if isinstance(found, ToolSpec) else None
-
-    def look(self, caller: Caller, name: str) -> ToolSpec | Skipped | None:
-        """Return the tool of that name, or why it cannot be called."""
         del caller
-        return self._offered.find(name)
+        return self.named(name)
+
+    def reason(self, caller: Caller, name: str) -> str | None:
+        """Return why a tool that `caller` sees cannot be called; None where it can, or is not."""
+        del caller
+        found = self._offered.find(name)
+        return found.reason if isinstance(found, Skipped) else None
+
+    @property
+    def everything(self) -> tuple[Capability, ...]:
+        """Every tool, whoever may see it."""
+        return self._sorted
+
+    def named(self, name: str) -> ToolSpec | None:
+        """Return the tool of that name, whoever may see it."""
+        found = self._offered.find(name)
+        return found if isinstance(found, ToolSpec) else None
 
     def validator(self, tool: ToolSpec) -> Validator:
         """Return what checks a tool's arguments; compiled once.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from signoff.canonical import Json
-from signoff.catalog.openapi.documents import dict_of
+from signoff.catalog.openapi.documents import dict_of, list_of
 from signoff.catalog.openapi.schemas import Converter
 
 _DEEPEST: Final = 8
@@ -53,8 +53,9 @@ def secret_paths(converter: Converter, schemas: Iterable[Json]) -> frozenset[tup
                     found.add(path)
                 else:
                     waiting.append((path, items))
-            for keyword in ("anyOf", "oneOf"):
-                branches = part.get(keyword)
-                if isinstance(branches, list):
-                    waiting.extend((path, branch) for branch in branches)
+            waiting += [
+                (path, branch)
+                for keyword in ("anyOf", "oneOf")
+                for branch in list_of(part.get(keyword))
+            ]
     return frozenset(found)

@@ -1,0 +1,237 @@
+"""A schema as it is listed: small enough, and with or without `$ref`, for hosts that want it so.
+
+Owns what is cut first. The result only ever allows more than the schema it was made of: arguments
+are checked against the whole one. Pure.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import orjson
+
+from signoff.canonical import Json
+
+Schema = dict[str, Json]
+Change = Callable[[Schema], Schema]
+
+_SHORT: Final = 80
+_DEEPEST: Final = 6
+_INLINE_DEPTH: Final = 12
+_MAPS: Final = ("properties", "patternProperties")
+_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+_ONES: Final = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then",
+                "else")  # fmt: skip
+_SKELETON: Final = ("type", "enum", "contentEncoding")
+_WORDS: Final = frozenset({"description", "default", "deprecated", "examples"})
+_REFERENCE: Final = frozenset({"$ref"})
+_NEGATIVE: Final = frozenset({"$defs", "not", "if", "then", "else"})
+"""What would refuse more, or make no sense, once a part of it is cut."""
+_POINTER: Final = "#/$defs/"
+
+
+def size_of(value: Mapping[str, Json]) -> int:
+    """Return the bytes of compact JSON."""
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits
+        return len(str(value).encode())
+
+
+def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
+    """Return `schema` in `limit` bytes if that can be, and whether its structure was cut.
+
+    First descriptions are shortened, then left out below the arguments; then examples; then what
+    lies deep becomes its bare type.
+    """
+    made = dict(schema)
+    if size_of(made) <= limit:
+        return made, False
+    for step in (_shortened, _undescribed, _without_examples):
+        made = step(made, 0)
+        if size_of(made) <= limit:
+            return made, False
+    for depth in range(_DEEPEST, 0, -1):
+        cut = _pruned(_cut(made, _definitions(made), depth, 0))
+        if size_of(cut) <= limit:
+            return cut, True
+    return _bare(_pruned(_cut(made, _definitions(made), 1, 0))), True
+
+
+def inlined(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
+    """Return `schema` without `$ref`, in `limit` bytes if that can be; see `fit`."""
+    definitions = _definitions(schema)
+    own = {key: value for key, value in schema.items() if key != "$defs"}
+    if not definitions:
+        return fit(own, limit)
+    budget = _Budget(limit * 8)
+    made = _written_out(own, definitions, (), budget)
+    fitted, was_cut = fit(made, limit)
+    return fitted, was_cut or budget.is_spent
+
+
+class _Budget:
+    """How much may be written out before what is left becomes bare."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self.is_spent = False
+
+    def take(self, schema: Schema) -> bool:
+        self._left -= size_of(schema)
+        if self._left < 0:
+            self.is_spent = True
+        return self._left >= 0
+
+
+def _written_out(
+    schema: Schema, definitions: Schema, inside: tuple[str, ...], budget: _Budget
+) -> Schema:
+    ref = schema.get("$ref")
+    if isinstance(ref, str):
+        target = _target(ref, definitions)
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        if ref in inside or len(inside) >= _INLINE_DEPTH or not budget.take(target):
+            budget.is_spent = True
+            return {**_skeleton(target), **_only(beside, ("description",))}
+        made = _written_out(target, definitions, (*inside, ref), budget)
+        if not beside:
+            return made
+        rest = _written_out(beside, definitions, inside, budget)
+        if rest.keys() <= _WORDS:
+            return {**made, **rest}
+        return {"allOf": [made, rest]}
+    return _mapped(schema, lambda part: _written_out(part, definitions, inside, budget))
+
+
+def _mapped(schema: Schema, change: Change) -> Schema:
+    """Return `schema` with every schema directly inside it changed."""
+    made = dict(schema)
+    for key in _MAPS:
+        members = made.get(key)
+        if isinstance(members, dict):
+            made[key] = {
+                name: change(member) if isinstance(member, dict) else member
+                for name, member in members.items()
+            }
+    for key in _LISTS:
+        branches = made.get(key)
+        if isinstance(branches, list):
+            made[key] = [
+                change(branch) if isinstance(branch, dict) else branch for branch in branches
+            ]
+    for key in _ONES:
+        inner = made.get(key)
+        if isinstance(inner, dict):
+            made[key] = change(inner)
+    return made
+
+
+def _everywhere(schema: Schema, change: Callable[[Schema, int], Schema], depth: int) -> Schema:
+    made = _mapped(change(schema, depth), lambda part: _everywhere(part, change, depth + 1))
+    definitions = made.get("$defs")
+    if isinstance(definitions, dict):
+        made["$defs"] = {
+            name: _everywhere(one, change, depth + 2) if isinstance(one, dict) else one
+            for name, one in definitions.items()
+        }
+    return made
+
+
+def _shortened(schema: Schema, depth: int) -> Schema:
+    def change(part: Schema, at: int) -> Schema:
+        text = part.get("description")
+        if at == 0 or not isinstance(text, str) or len(text) <= _SHORT:
+            return part
+        return {**part, "description": text[: _SHORT - 1].rstrip() + "…"}
+
+    return _everywhere(schema, change, depth)
+
+
+def _undescribed(schema: Schema, depth: int) -> Schema:
+    def change(part: Schema, at: int) -> Schema:
+        if at <= 1 or "description" not in part:
+            return part
+        return {key: value for key, value in part.items() if key != "description"}
+
+    return _everywhere(schema, change, depth)
+
+
+def _without_examples(schema: Schema, depth: int) -> Schema:
+    def change(part: Schema, at: int) -> Schema:
+        del at
+        return {key: value for key, value in part.items() if key != "examples"}
+
+    return _everywhere(schema, change, depth)
+
+
+def _cut(schema: Schema, definitions: Schema, deepest: int, depth: int) -> Schema:
+    """Return `schema` with what lies deeper than `deepest` as its bare type."""
+    ref = schema.get("$ref")
+    if depth >= deepest:
+        target = _target(ref, definitions) if isinstance(ref, str) else schema
+        return {**_skeleton(target), **_only(schema, ("description",))}
+    if isinstance(ref, str):
+        # What a definition says counts as said here, or a cycle would never end.
+        target, beside = _target(ref, definitions), _without(schema, _REFERENCE)
+        if target.keys() & beside.keys() <= _WORDS:
+            return _cut({**target, **beside}, definitions, deepest, depth)
+        return _cut({"allOf": [target, beside]}, definitions, deepest, depth)
+    made = _without(schema, _NEGATIVE)
+    made = _mapped(made, lambda part: _cut(part, definitions, deepest, depth + 1))
+    branches = made.pop("oneOf", None)
+    if branches is not None:  # shortened branches overlap
+        made["allOf" if "anyOf" in made else "anyOf"] = (
+            [{"anyOf": branches}, *_list(made.get("allOf"))] if "anyOf" in made else branches
+        )
+    return made
+
+
+def _bare(schema: Schema) -> Schema:
+    """The last resort: arguments by name and type alone."""
+    members = schema.get("properties")
+    if not isinstance(members, dict):
+        return schema
+    plain: Schema = {
+        name: _skeleton(member) if isinstance(member, dict) else member
+        for name, member in members.items()
+    }
+    return {**schema, "properties": plain}
+
+
+def _pruned(schema: Schema) -> Schema:
+    return {key: value for key, value in schema.items() if key != "$defs"}
+
+
+def _skeleton(schema: Schema) -> Schema:
+    made = _only(schema, _SKELETON)
+    enum = made.get("enum")
+    if isinstance(enum, list) and len(enum) > 12:  # noqa: PLR2004 — a dozen can be read
+        del made["enum"]
+    return made
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _without(schema: Schema, keys: frozenset[str]) -> Schema:
+    return {key: value for key, value in schema.items() if key not in keys}
+
+
+def _only(schema: Schema, keys: tuple[str, ...]) -> Schema:
+    return {key: schema[key] for key in keys if key in schema}
+
+
+def _target(ref: str, definitions: Schema) -> Schema:
+    found = definitions.get(ref.removeprefix(_POINTER))
+    for _ in range(_INLINE_DEPTH):
+        inner = found.get("$ref") if isinstance(found, dict) and len(found) == 1 else None
+        if not isinstance(inner, str):
+            break
+        found = definitions.get(inner.removeprefix(_POINTER))
+    return found if isinstance(found, dict) else {}
+
+
+def _definitions(schema: Mapping[str, Json]) -> Schema:
+    found = schema.get("$defs")
+    return found if isinstance(found, dict) else {}
