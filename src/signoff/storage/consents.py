@@ -37,7 +37,12 @@ USED: Final = "UPDATE clients SET last_used_at = :now WHERE id = :client_id"
 REVOKE: Final = """
 UPDATE consents SET revoked_at = :now, revoked_for = :why WHERE id = :id AND revoked_at IS NULL
 """
-LIVE: Final = "SELECT 1 FROM consents WHERE id = :id AND revoked_at IS NULL"
+LIVE: Final = """
+SELECT 1 FROM consents
+WHERE id = :id AND revoked_at IS NULL
+  AND (EXISTS (SELECT 1 FROM clients WHERE clients.id = consents.client_id)
+       OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = consents.client_id))
+"""
 OF_CLIENT: Final = "SELECT id FROM consents WHERE client_id = :client_id AND revoked_at IS NULL"
 # A few at a time, on the way: the tables never hold much more than what is still alive.
 FORGET: Final = """
