@@ -6,13 +6,14 @@ Owns `server`, `storage`, `auth`, `approvals` and `users`. Knows no upstream and
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from signoff.catalog.fields import Fields, Word, suggest
-from signoff.catalog.model import ServerConfig, User
+from signoff.catalog.model import RefStyle, ServerConfig, User
 
 RESERVED_IDS: Final = ("signoff-gate",)
+_REF_STYLES: Final = ("keep", "inline")
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _GROUP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
@@ -112,6 +113,10 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         client_documents=auth.flag("client_documents", default=default.client_documents),
         approvals_issuer=_issuer(root),
         wait_budgets_s=_wait_budgets(server),
+        refs=cast("RefStyle", server.choice("refs", _REF_STYLES, default.refs)),
+        client_refs=_client_refs(server),
+        tool_bytes=server.integer("tool_bytes", default.tool_bytes, least=512, most=1_048_576),
+        list_bytes=server.integer("list_bytes", default.list_bytes, least=4_096, most=67_108_864),
     )
     server.close()
     auth.close()
@@ -132,6 +137,20 @@ def _wait_budgets(server: Fields) -> dict[str, float]:
     for path, member in server.members("wait_budgets"):
         seconds = server.as_duration(member.node, path, 45.0, least="1s", most="1h")
         found[member.key] = seconds
+    return found
+
+
+def _client_refs(server: Fields) -> dict[str, RefStyle]:
+    found: dict[str, RefStyle] = {}
+    for path, member in server.members("client_refs"):
+        word = server.as_word(member.node, path)
+        if word is None:
+            continue
+        if word.text not in _REF_STYLES:
+            message = f"{path}: must be {' or '.join(_REF_STYLES)}{suggest(word.text, _REF_STYLES)}"
+            server.problems.add(word.spot, message)
+        else:
+            found[member.key] = word.text
     return found
 
 

@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import orjson
-
 from signoff.canonical import Json
 from signoff.catalog.openapi import keywords
 from signoff.catalog.openapi.documents import Document, MappingError, dict_of, list_of
 from signoff.catalog.openapi.names import definition_name
+from signoff.catalog.openapi.shapes import (
+    ALSO_IN_PLACE,
+    CHOICES,
+    SMALL_BYTES,
+    bytes_of,
+    in_place,
+    is_small,
+)
+from signoff.catalog.openapi.tags import tagged
 from signoff.catalog.openapi.texts import plain_text
 from signoff.schema import SchemaError, check_schema
 
@@ -24,11 +31,7 @@ Schema = dict[str, Json]
 
 _DEEPEST: Final = 48
 _DESCRIPTION: Final = 300
-_SMALL_NODES: Final = 40
-_SMALL_BYTES: Final = 400
-_CHOICES: Final = ("anyOf", "oneOf")
-_ALSO_IN_PLACE: Final = ("not", "if", "then", "else")
-_IN_PLACE: Final = frozenset({"allOf", *_CHOICES, *_ALSO_IN_PLACE})
+_IN_PLACE: Final = frozenset({"allOf", *CHOICES, *ALSO_IN_PLACE})
 _OBJECT: Final = frozenset({
     "properties", "required", "allOf", "patternProperties", "additionalProperties", "propertyNames",
 })  # fmt: skip
@@ -97,7 +100,7 @@ class Converter:
     def is_small(self, pointer: str) -> bool:
         """Say whether a component is better written out than referred to."""
         if pointer not in self._small:
-            self._small[pointer] = _is_small(self._document.resolve(pointer))
+            self._small[pointer] = is_small(self._document.resolve(pointer))
         return self._small[pointer]
 
     def returns(self, start: str, goal: str, *, by_choices: bool) -> bool:
@@ -156,7 +159,7 @@ class Converter:
                 check_schema(schema)
             except SchemaError as error:
                 raise MappingError(f"a schema is not usable: {error}", ref=pointer) from None
-            size = len(_bytes(schema)) + len(name)
+            size = len(bytes_of(schema)) + len(name)
             self._definitions[name] = _Definition(schema, frozenset(uses), size)
         return self._definitions[name]
 
@@ -166,7 +169,7 @@ class Converter:
             found, waiting = set[str](), [start]
             while waiting:
                 raw = self._document.resolve(waiting.pop())
-                for target in _in_place(raw, _CHOICES if by_choices else ()):
+                for target in in_place(raw, CHOICES if by_choices else ()):
                     if target not in found:
                         found.add(target)
                         waiting.append(target)
@@ -237,7 +240,7 @@ class _Pass:
         kind = made.get("type")
         if isinstance(kind, str):
             made["type"] = [kind, "null"]
-        elif not isinstance(kind, list) and made.keys() & {"$ref", "allOf", *_CHOICES, "enum"}:
+        elif not isinstance(kind, list) and made.keys() & {"$ref", "allOf", *CHOICES, "enum"}:
             kept = {name: made.pop(name) for name in ("description", "default") if name in made}
             choice: Schema = {**kept, "anyOf": [made, {"type": "null"}]}
             return choice
@@ -273,7 +276,7 @@ class _Pass:
         examples = made.get("examples")
         if isinstance(examples, list):
             made["examples"] = examples[:1]
-            if not examples or len(_bytes(examples[0])) > _SMALL_BYTES // 4:
+            if not examples or len(bytes_of(examples[0])) > SMALL_BYTES // 4:
                 del made["examples"]
 
     def _numbers(self, source: Schema, made: Schema) -> None:
@@ -344,67 +347,26 @@ class _Pass:
             return
         if "allOf" in source:
             hidden |= self._converter.hidden_members(source)
-        for keyword in ("allOf", *_CHOICES):
+        for keyword in ("allOf", *CHOICES):
             inner = owner
-            if owner is not None and keyword in _CHOICES:
+            if owner is not None and keyword in CHOICES:
                 inner = _Owner(owner.pointer, in_choice=True)
             branches: list[Json] = [
                 self.convert(branch, depth + 1, inner, hidden)
                 for branch in list_of(source.get(keyword))
                 if not self._is_circular(branch, inner)
             ]
-            if branches and keyword in _CHOICES and not self._converter.is_output:
-                branches = self._tagged(source, list_of(source.get(keyword)), branches)
+            if branches and keyword in CHOICES and not self._converter.is_output:
+                branches = tagged(self._converter, source, list_of(source.get(keyword)), branches)
             if branches:
                 # Loosened branches overlap, so "exactly one" would refuse what one alone allows.
                 loose = self._converter.is_output and keyword == "oneOf"
                 made["anyOf" if loose and "anyOf" not in made else keyword] = branches
         if self._converter.is_output:
             return
-        for keyword in _ALSO_IN_PLACE:
+        for keyword in ALSO_IN_PLACE:
             if isinstance(source.get(keyword), dict | bool):
                 made[keyword] = self.convert(source[keyword], depth + 1, owner, frozenset())
-
-    def _tagged(self, source: Schema, written: list[Json], branches: list[Json]) -> list[Json]:
-        """OpenAPI §Discriminator Object: each branch says which value of the tag it is for."""
-        discriminator = dict_of(source.get("discriminator"))
-        tag = discriminator.get("propertyName")
-        refs = [dict_of(branch).get("$ref") for branch in written]
-        if not isinstance(tag, str) or len(refs) != len(branches):
-            return branches
-        named = {
-            str(target): value for value, target in dict_of(discriminator.get("mapping")).items()
-        }
-        tagged: list[Json] = []
-        for ref, branch in zip(refs, branches, strict=True):
-            if not isinstance(ref, str) or not isinstance(branch, dict):
-                return branches
-            short = ref.rsplit("/", 1)[-1]
-            value = named.get(ref, named.get(short, short))
-            if self._says(ref, tag):
-                tagged.append(branch)
-                continue
-            said: Schema = {"properties": {tag: {"const": value}}, "required": [tag]}
-            inner: Schema = {**branch, **said}
-            if branch.keys() & said.keys():
-                inner = {"allOf": [branch, said]}
-            tagged.append(inner)
-        return tagged
-
-    def _says(self, ref: str, tag: str) -> bool:
-        """Say whether a branch already limits its tag to values, and needs it."""
-        is_limited = is_needed = False
-        for part in self._converter.parts({"$ref": ref}):
-            member = dict_of(part.get("properties")).get(tag)
-            limits = {
-                key
-                for one in self._converter.parts(member)
-                for key in ("const", "enum")
-                if key in one
-            }
-            is_limited = is_limited or bool(limits)
-            is_needed = is_needed or tag in list_of(part.get("required"))
-        return is_limited and is_needed
 
     def _is_circular(self, branch: Json, owner: _Owner | None) -> bool:
         """Say whether a component contains itself in place here, which says nothing more.
@@ -417,38 +379,3 @@ class _Pass:
         if owner is None or not isinstance(ref, str):
             return False
         return self._converter.returns(ref, owner.pointer, by_choices=owner.in_choice)
-
-
-def _in_place(schema: Json, choices: tuple[str, ...]) -> Iterator[str]:
-    waiting = [schema]
-    while waiting:
-        part = dict_of(waiting.pop())
-        ref = part.get("$ref")
-        if isinstance(ref, str):
-            yield ref
-        for keyword in ("allOf", *choices):
-            waiting.extend(list_of(part.get(keyword)))
-        waiting.extend(part[keyword] for keyword in _ALSO_IN_PLACE if keyword in part)
-
-
-def _is_small(schema: Json) -> bool:
-    waiting, seen = [schema], 0
-    while waiting:
-        value = waiting.pop()
-        seen += 1
-        if seen > _SMALL_NODES:
-            return False
-        if isinstance(value, dict):
-            if "$ref" in value:
-                return False
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-    return len(_bytes(schema)) <= _SMALL_BYTES
-
-
-def _bytes(value: Json) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # an integer beyond 64 bits
-        return str(value).encode()
