@@ -29,6 +29,7 @@ from typing import Any, Final, Literal, Protocol, cast
 import httpx2
 
 from signoff.canonical import Json
+from signoff.tokens.dpop import Proofs, Sent
 from signoff.tokens.keys import KeySet, KeySource, KeysUnavailableError, TokenError
 from signoff.tokens.verify import VerifiedClaims, key_id, verify_access_token
 
@@ -244,28 +245,34 @@ class ResourceVerifier:
         self._clients = None if clients is None else frozenset(clients)
         self._scopes = frozenset((scope or "").split())
         self._single_use, self._now = single_use, now
+        self._proofs = Proofs()
 
     async def verify(
-        self, authorization: str | None, *, details: DetailsCheck | None = None
+        self,
+        authorization: str | None,
+        *,
+        details: DetailsCheck | None = None,
+        sent: Sent | None = None,
     ) -> Verified:
         """Check the `Authorization` header whole, and spend the token last.
 
+        `sent` is the request it came with: without it a bound token passes nowhere.
         `details` sees each member of the token's `authorization_details`; one must satisfy it.
 
         Raises:
             ResourceError: says the status and headers to answer with.
         """
-        verified = await self.identify(authorization)
+        verified = await self.identify(authorization, sent=sent)
         await self.take(verified, details=details)
         return verified
 
-    async def identify(self, authorization: str | None) -> Verified:
-        """Check signature, issuer, audience, client, scope and expiry; spend nothing.
+    async def identify(self, authorization: str | None, *, sent: Sent | None = None) -> Verified:
+        """Check signature, issuer, audience, client, scope, expiry and binding; spend nothing.
 
         Raises:
             ResourceError: as `verify`.
         """
-        token = _bearer(authorization)
+        scheme, token = _credentials(authorization)
         try:
             keys = await self._keys.keys_for(key_id(token))
             claims = verify_access_token(
@@ -275,12 +282,28 @@ class ResourceVerifier:
             raise ResourceError("invalid_token", detail=str(error)) from error
         except KeysUnavailableError as error:
             raise ResourceError("temporarily_unavailable", detail=str(error)) from error
+        self._check_binding(scheme, token, claims, sent)
         verified = _read(claims)
         if self._clients is not None and verified.client_id not in self._clients:
             raise ResourceError("invalid_token", detail="another client's token")
         if not self._scopes <= verified.scopes:
             raise ResourceError("insufficient_scope", detail="a scope is missing")
         return verified
+
+    def _check_binding(
+        self, scheme: str, token: str, claims: VerifiedClaims, sent: Sent | None
+    ) -> None:
+        """Refuse a bound token that is shown as a bearer's, and a proof that is not its key's."""
+        confirmation = claims.get("cnf")
+        if confirmation is None and scheme == "bearer":
+            return
+        if not isinstance(confirmation, dict) or scheme != "dpop" or sent is None:
+            raise ResourceError("invalid_token", detail="the scheme is not that of the token")
+        jkt = str(confirmation.get("jkt"))
+        try:
+            self._proofs.check(sent, access_token=token, jkt=jkt, now=self._now())
+        except TokenError as error:
+            raise ResourceError("invalid_token", detail=f"DPoP: {error}") from error
 
     async def take(self, verified: Verified, *, details: DetailsCheck | None = None) -> None:
         """Check the details, then spend the token.
@@ -334,13 +357,13 @@ async def _answer(send: Send, error: ResourceError) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _bearer(authorization: str | None) -> str:
+def _credentials(authorization: str | None) -> tuple[str, str]:
     if not authorization:
         raise ResourceError("missing_token", detail="no Authorization header")
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise ResourceError("missing_token", detail="not a bearer token")
-    return token.strip(" ")
+    if scheme.lower() not in ("bearer", "dpop"):
+        raise ResourceError("missing_token", detail="no token")
+    return scheme.lower(), token.strip(" ")
 
 
 def _satisfied(check: DetailsCheck, details: Mapping[str, Json]) -> bool:

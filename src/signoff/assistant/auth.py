@@ -175,6 +175,9 @@ class AccessTokens:
             claims = await self._claims(bearer)
         except TokenError:
             return Turned(code="invalid_token", reason="the access token is not valid here")
+        if "cnf" in claims:
+            # RFC 9449 §7.1: a bound token is no bearer token, and this door asks for no proof.
+            return Turned(code="invalid_token", reason="a token bound to a key is no bearer token")
         if claims.get("authorization_details"):
             # An approval's token is for one upstream call; it must not open the assistant's door.
             return Turned(code="invalid_token", reason="an approval's token calls no tools")

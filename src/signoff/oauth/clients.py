@@ -357,6 +357,8 @@ def _check(client: Client, *, now: datetime) -> None:
     for wrong, message in problems:
         if wrong:
             raise ClientError(message)
+    if client.dpop_bound and client.delivery.mode == "push":
+        raise ClientError("a push has no request that could prove a key: bind polled tokens")
     if client.jwks is not None:
         _check_keys(client.jwks)
     try:

@@ -41,6 +41,8 @@ ErrorCode: TypeAlias = Literal[
     "invalid_client_metadata",
     "invalid_token",
     "temporarily_unavailable",
+    "use_dpop_nonce",
+    "invalid_dpop_proof",
 ]
 Handler: TypeAlias = Callable[[Request], Awaitable[Mapping[str, Json]]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]

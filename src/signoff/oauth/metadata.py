@@ -47,6 +47,7 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "introspection_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "revocation_endpoint_auth_methods_supported": [*METHODS],
         "revocation_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        "dpop_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "acr_values_supported": [*profile.acr_values],
         "authorization_details_types_supported": cast("list[Json]", types),
         "claims_supported": [

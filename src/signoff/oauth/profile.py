@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from signoff.schema import Validator
 
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 — an address
+ALIAS_TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 — an address, where Auth0's SDKs look
+ALIAS_BACKCHANNEL_PATH: Final = "/bc-authorize"
 BACKCHANNEL_PATH: Final = "/oauth2/bc-authorize"
 JWKS_PATH: Final = "/oauth2/jwks"
 INTROSPECT_PATH: Final = "/oauth2/introspect"
@@ -60,6 +62,10 @@ class Profile:
     def url(self, path: str) -> str:
         """Return the public URL of a path of ours."""
         return self.issuer.rstrip("/") + path
+
+    def token_urls(self) -> tuple[str, ...]:
+        """Return every address of the token endpoint."""
+        return (self.url(TOKEN_PATH), self.url(ALIAS_TOKEN_PATH))
 
     def assertion_audiences(self) -> frozenset[str]:
         """Return what a client assertion may be addressed to."""

@@ -18,6 +18,7 @@ from signoff.catalog.model import User
 from signoff.oauth.backchannel import BackchannelEndpoint, People
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
+from signoff.oauth.dpop import Dpop
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
 from signoff.oauth.exchange import Exchange
@@ -84,7 +85,8 @@ def authorization_server(
     )
     token = TokenEndpoint(
         authenticator,
-        {
+        Dpop(clients, urls=profile.token_urls(), now=now),
+        binding={
             CIBA: CibaGrant(
                 profile,
                 approvals,
@@ -96,8 +98,8 @@ def authorization_server(
                 draining=draining,
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
-            **(host_grants(hosts, profile, keyring, now=now, monotonic=monotonic) if hosts else {}),
         },
+        grants=host_grants(hosts, profile, keyring, now=now, monotonic=monotonic) if hosts else {},
     )
     issued = TokenEndpoints(
         profile,

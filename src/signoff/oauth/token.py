@@ -13,6 +13,7 @@ from starlette.requests import Request
 from signoff.canonical import Json
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import Client
+from signoff.oauth.dpop import Dpop
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form, read_form
 
@@ -32,23 +33,51 @@ class Grant(Protocol):
         ...
 
 
+class BindingGrant(Protocol):
+    """A grant type whose access tokens can be bound to a key (RFC 9449)."""
+
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None
+    ) -> Mapping[str, Json]:
+        """Return the members of the token response, its token bound to `jkt` if there is one.
+
+        Raises:
+            OAuthError: there is no token, and why.
+        """
+        ...
+
+
 class TokenEndpoint:
     """Answers one token request."""
 
-    def __init__(self, authenticator: ClientAuthenticator, grants: Mapping[str, Grant]) -> None:
-        self._authenticator, self._grants = authenticator, grants
+    def __init__(
+        self,
+        authenticator: ClientAuthenticator,
+        dpop: Dpop,
+        *,
+        binding: Mapping[str, BindingGrant],
+        grants: Mapping[str, Grant],
+    ) -> None:
+        """The tokens of `grants` are bearer tokens whatever the request proves."""
+        self._authenticator, self._dpop = authenticator, dpop
+        self._binding, self._grants = binding, grants
 
     async def __call__(self, http: Request) -> Mapping[str, Json]:
-        """Check in this order: body, client, grant type known, grant type allowed, the grant."""
+        """Check in this order: body, client, grant type known and allowed, proof, the grant."""
         form = await read_form(http)
         client = await self._authenticator.authenticate(http, form)
         grant_type = form.require("grant_type")
-        grant = self._grants.get(grant_type)
-        if grant is None:
+        if grant_type not in self._binding and grant_type not in self._grants:
             raise OAuthError("unsupported_grant_type", "this server does not have this grant type")
         if grant_type not in client.grant_types:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
-        return await grant.issue(client, form, hold_s=hold_of(http))
+        hold_s = hold_of(http)
+        if grant_type in self._binding:
+            jkt = await self._dpop.bound_to(http, client)
+            return await self._binding[grant_type].issue(client, form, hold_s=hold_s, jkt=jkt)
+        if client.dpop_bound:
+            raise OAuthError("unauthorized_client", "this client has bound tokens only")
+        return await self._grants[grant_type].issue(client, form, hold_s=hold_s)
 
 
 def hold_of(http: Request) -> int:

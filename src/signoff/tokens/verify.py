@@ -32,6 +32,7 @@ _LEEWAY_S: Final = 5.0
 _MAX_LIFE_S: Final = 86_400
 _MAX_ASSERTION_LIFE_S: Final = 300
 _MAX_REQUEST_LIFE_S: Final = 3600
+_MAX_HEADER: Final = 8192
 _LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _AT_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _ID_TYPES: Final = frozenset({None, "jwt"})
@@ -209,6 +210,32 @@ def _by_client(claims: Mapping[str, Json], *, client_id: str, audience: str) -> 
         raise TokenError("aud does not name us")
 
 
+def verify_proof_claims(
+    unverified_jwt: str, *, keys: KeySet, algorithms: Collection[str], now: datetime
+) -> dict[str, Json]:
+    """Verify signature, type and age of a DPoP proof; `tokens.dpop` reads the rest.
+
+    Raises:
+        TokenError: anything does not hold.
+    """
+    claims = _verify(
+        unverified_jwt, keys=keys, types=frozenset({"dpop+jwt"}), algorithms=algorithms
+    )
+    age_s = now.timestamp() - _time(claims, "iat")
+    if not -_LEEWAY_S <= age_s <= _MAX_ASSERTION_LIFE_S:
+        raise TokenError("the proof was not made just now")
+    return claims
+
+
+def read_header(unverified_jwt: str) -> dict[str, Json]:
+    """Return the header of a token, trusting nothing.
+
+    Raises:
+        TokenError: it cannot be read.
+    """
+    return _read_header(unverified_jwt)[0]
+
+
 def unverified_claims(unverified_jwt: str) -> dict[str, Json]:
     """Return what a token says, trusting nothing: only to find whose keys must verify it.
 
@@ -289,6 +316,7 @@ def _verify(
     if not isinstance(alg, str) or alg not in found.algorithms or alg not in algorithms:
         raise TokenError("the key is not for this algorithm")
     registry = jws.JWSRegistry(algorithms=[alg], strict_check_header=False)
+    registry.max_header_length = _MAX_HEADER  # a proof brings its key, and RSA keys are long
     try:
         with warnings.catch_warnings():
             # RFC 9864 gave EdDSA with this curve the name Ed25519; clients still say EdDSA.

@@ -35,7 +35,7 @@ _STRIKES: Final = 5
 
 
 class CibaGrant:
-    """Implements `token.Grant`."""
+    """Implements `token.BindingGrant`."""
 
     def __init__(
         self,
@@ -57,7 +57,9 @@ class CibaGrant:
         self._exchanges: set[asyncio.Task[Minted]] = set()
         self._undelivered: dict[tuple[str, str], tuple[float, Minted]] = {}
 
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
+    ) -> Mapping[str, Json]:
         """Return the tokens of an approved request, or say where it stands."""
         auth_req_id = form.require("auth_req_id")
         if len(auth_req_id) > _MAX_ID:
@@ -79,7 +81,7 @@ class CibaGrant:
         if ticket.status is not Status.PENDING:
             self._pace.forget(auth_req_id)
         if ticket.status is Status.APPROVED:
-            return await self._deliver(client, auth_req_id, ticket.approval_id)
+            return await self._deliver(client, auth_req_id, ticket.approval_id, jkt=jkt)
         raise _without_token(client, ticket)
 
     async def _pending(
@@ -117,14 +119,16 @@ class CibaGrant:
                 await self._draining.wait(watch.changed(max(remaining, _SHORTEST_WAIT_S)))
 
     async def _deliver(
-        self, client: Client, auth_req_id: str, approval_id: str
+        self, client: Client, auth_req_id: str, approval_id: str, *, jkt: str | None
     ) -> Mapping[str, Json]:
         """Exchange the yes in a task of its own: a poll that is cancelled does not tear it apart.
 
         The tokens of a cancelled poll wait a minute for the next poll of the same client, so they
         are handed out once, and not never.
         """
-        exchange = asyncio.create_task(self._exchange.tokens(client, auth_req_id, approval_id))
+        exchange = asyncio.create_task(
+            self._exchange.tokens(client, auth_req_id, approval_id, jkt=jkt)
+        )
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
         try:

@@ -17,7 +17,7 @@ from signoff.tokens.keyring import Keyring
 
 
 class ClientCredentialsGrant:
-    """Implements `token.Grant`."""
+    """Implements `token.BindingGrant`."""
 
     def __init__(
         self,
@@ -29,7 +29,9 @@ class ClientCredentialsGrant:
     ) -> None:
         self._profile, self._directory, self._keyring, self._now = profile, directory, keyring, now
 
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
+    ) -> Mapping[str, Json]:
         """Return a token for the client itself; recorded before it leaves."""
         del hold_s
         scope = _scope(form, client)
@@ -50,13 +52,14 @@ class ClientCredentialsGrant:
             "iat": issued,
             "exp": expires,
             "scope": scope,
+            **({"cnf": {"jkt": jkt}} if jkt else {}),
         }
         token = self._keyring.mint_access_token(claims)
         if not await self._directory.record_token(client.id, jti=jti, scope=scope):
             raise invalid_client(basic=False, detail="switched off meanwhile")
         return {
             "access_token": token,
-            "token_type": "Bearer",
+            "token_type": "Bearer" if jkt is None else "DPoP",
             "expires_in": expires - issued,
             "scope": scope,
         }
