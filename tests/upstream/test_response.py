@@ -1,6 +1,7 @@
 """What an assistant is told of an answer, and what a status means for the call."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.canonical import Json
+from signoff.upstream.json_cut import cut_json
 from signoff.upstream.redact import host_of
 from signoff.upstream.response import (
     LIMIT,
@@ -17,7 +19,6 @@ from signoff.upstream.response import (
     Succeeded,
     ToolResult,
     classify,
-    cut_json,
     result_of,
     shape,
 )
@@ -128,20 +129,50 @@ def test_an_image_comes_as_an_image(media_type: str) -> None:
 @pytest.mark.parametrize(
     ("body", "media_type", "expected"),
     [
-        (b"\x00\x01", "application/octet-stream", "binary (application/octet-stream, 2 bytes)"),
-        (b"%PDF-1.7 " * 1_000, "application/pdf", "binary (application/pdf, 9,000 bytes)"),
-        (b"\xff\xfe\x00", "text/plain", "binary (text/plain, 3 bytes)"),
-        (b"<svg onload=x>", "image/svg+xml", "binary (image/svg+xml, 14 bytes)"),
-        (b"\x00", None, "binary (no media type, 1 bytes)"),
-        (b"x" * (LIMIT + 1), "image/png", "binary (image/png, 262,145 bytes)"),
+        (b"\xff\xfe\x00", "text/plain", "(text/plain, 3 bytes) and is not shown."),
+        (b"<svg onload=x>", "image/svg+xml", "(image/svg+xml, 14 bytes) and is not shown."),
+        (b"\x00", None, "(no media type, 1 bytes) and is not shown."),
+        (b"\x00", "message/rfc822", "(message/rfc822, 1 bytes) and is not shown."),
+        (b"x" * (LIMIT + 1), "image/png", "(image/png, 262,145 bytes) and too large to show."),
+        (b"x" * (LIMIT + 1), "audio/ogg", "(audio/ogg, 262,145 bytes) and too large to show."),
+        (b"\x00" * (LIMIT + 1), "video/mp4", "(video/mp4, 262,145 bytes) and too large to show."),
     ],
 )
-def test_what_is_binary_is_described_and_not_shown(
+def test_what_cannot_be_shown_is_described(
     body: bytes, media_type: str | None, expected: str
 ) -> None:
     result = shown(body, media_type)
-    assert texts(result) == [f"HTTP 200 OK. The answer is {expected} and is not shown."]
+    assert texts(result) == [f"HTTP 200 OK. The answer is binary {expected}"]
     assert result.structured is None
+
+
+def test_other_binary_answers_are_embedded_under_the_name_of_their_content() -> None:
+    result = shown(b"%PDF-1.7", "application/pdf")
+    assert result.content == (
+        {"type": "text", "text": "HTTP 200 OK. The answer is binary (application/pdf, 8 bytes)."},
+        {
+            "type": "resource",
+            "resource": {
+                "uri": f"urn:sha256:{sha256(b'%PDF-1.7').hexdigest()}",
+                "mimeType": "application/pdf",
+                "blob": "JVBERi0xLjc=",
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize("media_type", ["audio/wav", "audio/mpeg", "audio/ogg"])
+def test_sound_is_given_as_sound(media_type: str) -> None:
+    assert shown(b"RIFF", media_type).content == (
+        {"type": "audio", "data": "UklGRg==", "mimeType": media_type},
+    )
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "request-id", "x-correlation-id"])
+def test_an_error_names_the_request_for_whoever_asks_the_upstream(name: str) -> None:
+    result = shown(b"", None, 500, headers={name: "req_1"})
+    assert result.structured == {"status": 500, "request_id": "req_1"}
+    assert "Request id: req_1" in texts(result)[0]
 
 
 PAGES = [
@@ -191,10 +222,11 @@ def test_a_problem_document_is_told_by_its_fields() -> None:
         "title": "Not enough",
         "detail": "Balance is 3",
         "type": "https://bank.example/low",
+        "instance": "/x",
     }
     assert texts(result) == [
         "HTTP 409 Conflict\nRetry-After: 30\ntitle: Not enough\ndetail: Balance is 3\n"
-        "type: https://bank.example/low\n" + body.decode()
+        "type: https://bank.example/low\ninstance: /x\n" + body.decode()
     ]
 
 

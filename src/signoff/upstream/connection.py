@@ -12,6 +12,8 @@ from typing import Final, Literal, Protocol, cast
 
 import httptools
 
+from signoff.upstream.streams import is_stream
+
 HEAD_BYTES: Final = 102_400
 _NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
 _FORBIDDEN: Final = (b"\r", b"\n", b"\x00")
@@ -38,6 +40,8 @@ class Outgoing:
     headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     limit: int = 1_048_576
+    stream_until: float | None = None
+    """By the loop's clock: an answer that is a stream is cut then, and what came of it returned."""
 
     def written(self) -> bytes:
         """Return the request's bytes.
@@ -95,6 +99,8 @@ class _Reading:
         self.chunks: list[bytes] = []
         self._bodiless = outgoing.method == "HEAD"
         self._limit = outgoing.limit
+        self._stream_until = outgoing.stream_until
+        self._end: asyncio.TimerHandle | None = None
         self._size = 0
         self._head_size = 0
         self._in_head = True
@@ -144,6 +150,8 @@ class _Reading:
         if coding and [one.strip().lower() for one in coding] != [b"chunked"]:
             self.fail("answer")  # compressed in transfer, or a length two servers read differently
             return
+        if self._stream_until is not None and is_stream(self._media_type()):
+            self._end = self.done.get_loop().call_at(self._stream_until, self._cut_off)
         self._until_close = not lengths & {b"content-length", b"transfer-encoding"}
         if self._bodiless:
             self._finish(reusable=bool(self._parser.should_keep_alive()))
@@ -163,6 +171,24 @@ class _Reading:
             self._interim = False
             return
         self._finish(reusable=bool(self._parser.should_keep_alive()))
+
+    def _media_type(self) -> str:
+        for name, value in self.headers:
+            if name.lower() == b"content-type":
+                return value.decode("latin-1")
+        return ""
+
+    def _cut_off(self) -> None:
+        if not self.done.done():
+            self.cut = True
+            self._finish(reusable=False)
+
+    def over(self) -> None:
+        """Forget what was waited for."""
+        if self._end is not None:
+            self._end.cancel()
+        if not self.done.done():
+            self.done.cancel()
 
     def _finish(self, *, reusable: bool) -> None:
         if not self.done.done():
@@ -237,8 +263,7 @@ class Connection(asyncio.Protocol):
             self._reading = None
             if not reading.reusable:
                 self.close()
-            if not reading.done.done():
-                reading.done.cancel()
+            reading.over()
         return Incoming(
             status=cast("int", reading.status),
             headers=reading.headers,

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 REDACTED: Final = b"[redacted]"
 
 # Everything else is dropped: Set-Cookie, Authorization-like and unknown headers may hold secrets.
-_SHOWN: Final = frozenset({"content-type", "location", "retry-after", "x-request-id"})
+REQUEST_IDS: Final = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid")
+_SHOWN: Final = frozenset({"content-type", "link", "location", "retry-after", *REQUEST_IDS})
 _LINE: Final = 500
+_LINK: Final = 8_192  # only read for the next page's arguments, never shown
 _TELLING: Final = 3  # so few characters of a credential tell nothing
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -27,7 +29,8 @@ def shown_headers(
         name = raw_name.decode("ascii", "replace").lower()
         if name not in _SHOWN:
             continue
-        value = redacted(raw_value, traces).decode("latin-1")[:_LINE]
+        value = redacted(raw_value, traces).decode("latin-1")
+        value = value[: _LINK if name == "link" else _LINE]
         kept.append((name, host_of(value) if name == "location" else value))
     return tuple(kept)
 

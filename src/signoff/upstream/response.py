@@ -6,22 +6,51 @@ on; JSON is passed on as it came, whatever the output schema says, so drift hide
 """
 
 import base64
-import json
+import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, TypeAlias, assert_never, cast
+from typing import Final, TypeAlias, assert_never
 
-from signoff.canonical import MAX_DEPTH, Json, JsonError, parse
+from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec
+from signoff.catalog.wire import StreamKind
+from signoff.upstream.json_cut import cut_json
+from signoff.upstream.pages import advice, next_arguments
+from signoff.upstream.redact import REQUEST_IDS
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
 from signoff.upstream.serialise import compact
+from signoff.upstream.streams import events_of, stream_kind
+from signoff.upstream.tool_result import ToolResult, failed, told
+
+__all__ = [
+    "LIMIT",
+    "Classified",
+    "Failed",
+    "OutcomeUnknown",
+    "Succeeded",
+    "ToolResult",
+    "classify",
+    "result_of",
+    "shape",
+]
 
 LIMIT: Final = 262_144
 _ERROR_BYTES: Final = 2_048
-_PROBLEM: Final = ("title", "detail", "type")
+_PROBLEM: Final = ("title", "detail", "type", "instance", "code", "message")
 _IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_SOUNDS: Final = frozenset({
+    "audio/aac",
+    "audio/flac",
+    "audio/mpeg",
+    "audio/mp3",
+    "audio/mp4",
+    "audio/ogg",
+    "audio/wav",
+    "audio/webm",
+    "audio/x-wav",
+})
+_EMBEDDED: Final = ("application/", "video/", "font/", "model/")
 _TEXTS: Final = frozenset({
     "application/javascript",
     "application/x-ndjson",
@@ -53,40 +82,6 @@ _CHARSETS: Final = frozenset({
 _HTML: Final = re.compile(
     rb"^[\s\xef\xbb\xbf]*(?:<!--.*?-->\s*)*<(?:!doctype html|html\b)", re.IGNORECASE | re.DOTALL
 )
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_CLOSES: Final = {b"[": b"]", b"{": b"}"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult:
-    """MCP content blocks and structured content, each at most 256 KiB of the answer."""
-
-    content: tuple[dict[str, Json], ...]
-    structured: dict[str, Json] | None = None
-    is_error: bool = False
-
-    def to_record(self) -> bytes:
-        """Return the form that is stored (sealed)."""
-        record: dict[str, Json] = {
-            "content": list(self.content),
-            "structured": self.structured,
-            "is_error": self.is_error,
-        }
-        return compact(record).encode("utf-8", "surrogatepass")
-
-    @classmethod
-    def from_record(cls, record: bytes) -> "ToolResult":
-        """Read back what `to_record` wrote.
-
-        Raises:
-            ValueError, KeyError: the record is damaged.
-        """
-        members = cast("dict[str, Json]", json.loads(record))
-        return cls(
-            content=tuple(cast("list[dict[str, Json]]", members["content"])),
-            structured=cast("dict[str, Json] | None", members["structured"]),
-            is_error=bool(members["is_error"]),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +134,10 @@ def result_of(tool: ToolSpec, sent: Sent) -> ToolResult:
         case Answered():
             return shape(tool, sent)
         case NotSent(reason=reason) | Changed(reason=reason):
-            return _error([f"Nothing was sent: {reason}."])
+            return failed([f"Nothing was sent: {reason}."])
         case Unknown(reason=reason):
             again = "Asking again is safe." if tool.read_only else "It may have taken effect."
-            return _error([f"The request was sent, but its outcome is unknown: {reason}. {again}"])
+            return failed([f"The request was sent, but its outcome is unknown: {reason}. {again}"])
         case _:
             assert_never(sent)
 
@@ -155,25 +150,45 @@ def shape(tool: ToolSpec, answered: Answered) -> ToolResult:
         return _redirected(answered)
     line = _status_line(answered.status)
     if answered.unread is not None:
-        return _text([f"{line}. The answer was not read: {answered.unread}."])
+        return told([f"{line}. The answer was not read: {answered.unread}."])
     if not answered.body or tool.method == "HEAD":
-        return _text([f"HTTP {answered.status}"])
+        return told([f"HTTP {answered.status}"])
     if _is_html(answered):
-        return _text([f"{line}. The answer is an HTML page and is not shown."])
-    return _content(answered, line)
+        return told([f"{line}. The answer is an HTML page and is not shown."])
+    return _content(tool, answered, line)
 
 
-def _content(answered: Answered, line: str) -> ToolResult:
+def _content(tool: ToolSpec, answered: Answered, line: str) -> ToolResult:
     media_type, _ = _media_type(answered)
-    if _may_be_json(media_type) and (result := _json(answered)):
+    if (kind := stream_kind(tool, media_type)) and (text := _decoded(answered)) is not None:
+        return _events(text, kind, answered)
+    if _may_be_json(media_type) and (result := _json(tool, answered)):
         return result
-    if media_type in _IMAGES and not answered.truncated and len(answered.body) <= LIMIT:
-        return ToolResult(content=(_image(answered.body, media_type),))
     if _is_text(media_type) and (text := _decoded(answered)) is not None:
         return _cut_text(text, answered)
-    kind = media_type or "no media type"
+    return _binary(answered, media_type, line)
+
+
+def _binary(answered: Answered, media_type: str, line: str) -> ToolResult:
     size = f"more than {len(answered.body):,}" if answered.truncated else f"{len(answered.body):,}"
-    return _text([f"{line}. The answer is binary ({kind}, {size} bytes) and is not shown."])
+    what = f"{line}. The answer is binary ({media_type or 'no media type'}, {size} bytes)"
+    if answered.truncated or len(answered.body) > LIMIT:
+        return told([f"{what} and too large to show."])
+    for kind, media_types in (("image", _IMAGES), ("audio", _SOUNDS)):
+        if media_type in media_types:
+            return ToolResult(content=(_blob(kind, answered.body, media_type),))
+    if not media_type.startswith(_EMBEDDED):
+        return told([f"{what} and is not shown."])  # pictures that run scripts, text that is none
+    text: dict[str, Json] = {"type": "text", "text": f"{what}."}
+    return ToolResult(content=(text, _resource(answered.body, media_type)))
+
+
+def _events(text: str, kind: StreamKind, answered: Answered) -> ToolResult:
+    events = events_of(text, kind, limit=LIMIT, cut=answered.truncated)
+    texts = [compact(events.values)]
+    if events.more:
+        texts.append(f"The stream goes on. Its first {len(events.values)} events are shown.")
+    return told(texts, {"result": events.values}, meta={"truncated": True} if events.more else None)
 
 
 def _failed(answered: Answered) -> ToolResult:
@@ -182,13 +197,16 @@ def _failed(answered: Answered) -> ToolResult:
     if retry_after := answered.header("retry-after"):
         structured["retry_after"] = retry_after
         lines.append(f"Retry-After: {retry_after}")
+    if request_id := next(filter(None, map(answered.header, REQUEST_IDS)), None):
+        structured["request_id"] = request_id
+        lines.append(f"Request id: {request_id}")
     if answered.unread is not None:
         lines.append(f"The answer was not read: {answered.unread}.")
     elif _is_html(answered):
         lines.append("The answer is an HTML page and is not shown.")
     elif answered.body:
         lines.extend(_problem(answered, structured))
-    return _error(lines, structured)
+    return failed(lines, structured)
 
 
 def _problem(answered: Answered, structured: dict[str, Json]) -> list[str]:
@@ -220,61 +238,43 @@ def _redirected(answered: Answered) -> ToolResult:
     to = f" It points to {host}; redirects are not followed." if host else ""
     if host:
         structured["location_host"] = host
-    return _error([_status_line(answered.status) + "." + to], structured)
+    return failed([_status_line(answered.status) + "." + to], structured)
 
 
-def _json(answered: Answered) -> ToolResult | None:
+def _json(tool: ToolSpec, answered: Answered) -> ToolResult | None:
     """Return a JSON answer, cut on its structure if need be; None when it is not strict JSON."""
     body = answered.body
-    note: str | None = None
+    notes: list[str] = []
+    meta: dict[str, Json] = {}
     if answered.truncated or len(body) > LIMIT:
         size = f"more than {len(body):,}" if answered.truncated else f"{len(body):,}"
         body = cut_json(body, LIMIT)
-        note = (
+        how = advice(tool) or "a filter, a page, or fewer fields"
+        meta["truncated"] = True
+        notes.append(
             f"The answer is {size} bytes long. Only its first part is shown, cut after a whole "
-            "member. Ask for less: a filter, a page, or fewer fields."
+            f"member. Ask for less: {how}."
         )
     try:
         value = parse(body)
         text = body.decode().removeprefix("\ufeff")
     except (JsonError, UnicodeDecodeError):
         return None
+    if tool.pagination is not None and not meta:
+        following = next_arguments(tool, answered, value)
+        if following is not None:
+            meta["nextPage"] = following
+            notes.append(f"There is more: make the same call with {compact(following)}.")
     structured: dict[str, Json] = value if isinstance(value, dict) else {"result": value}
-    return _text([text] if note is None else [text, note], structured)
-
-
-def cut_json(body: bytes, limit: int) -> bytes:
-    """Return the longest start of `body` within `limit` that ends after a whole member, closed.
-
-    What does not look like JSON comes back as it is, cut at `limit`.
-    """
-    window = body[:limit]
-    stack: list[bytes] = []
-    kept: tuple[int, tuple[bytes, ...]] | None = None
-    for found in _TOKENS.finditer(window):
-        token = found[0]
-        if token in _CLOSES:
-            stack.append(_CLOSES[token])
-            if len(stack) > MAX_DEPTH:
-                return window
-        elif token in (b"]", b"}"):
-            if not stack or stack.pop() != token:
-                return window
-        elif token == b",":
-            room = limit - len(stack)
-            if found.start() <= room:
-                kept = (found.start(), tuple(reversed(stack)))
-    if kept is None:
-        return window
-    return window[: kept[0]] + b"".join(kept[1])
+    return told([text, *notes], structured, meta=meta)
 
 
 def _cut_text(text: str, answered: Answered) -> ToolResult:
     start = _head(text, LIMIT)
     if start == text and not answered.truncated:
-        return _text([text])
+        return told([text])
     size = "more than " if answered.truncated else ""
-    return _text([start, f"The answer is {size}{len(answered.body):,} bytes long and was cut."])
+    return told([start, f"The answer is {size}{len(answered.body):,} bytes long and was cut."])
 
 
 def _head(text: str, limit: int) -> str:
@@ -323,11 +323,19 @@ def _is_text(media_type: str) -> bool:
     )
 
 
-def _image(body: bytes, media_type: str) -> dict[str, Json]:
+def _blob(kind: str, body: bytes, media_type: str) -> dict[str, Json]:
+    return {"type": kind, "data": base64.b64encode(body).decode(), "mimeType": media_type}
+
+
+def _resource(body: bytes, media_type: str) -> dict[str, Json]:
+    """Return what is neither text nor a picture as an embedded resource, named by its content."""
     return {
-        "type": "image",
-        "data": base64.b64encode(body).decode(),
-        "mimeType": media_type,
+        "type": "resource",
+        "resource": {
+            "uri": f"urn:sha256:{hashlib.sha256(body).hexdigest()}",
+            "mimeType": media_type,
+            "blob": base64.b64encode(body).decode(),
+        },
     }
 
 
@@ -336,13 +344,3 @@ def _status_line(status: int) -> str:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP {status}"
-
-
-def _text(texts: Sequence[str], structured: dict[str, Json] | None = None) -> ToolResult:
-    blocks: tuple[dict[str, Json], ...] = tuple({"type": "text", "text": text} for text in texts)
-    return ToolResult(content=blocks, structured=structured)
-
-
-def _error(lines: Sequence[str], structured: dict[str, Json] | None = None) -> ToolResult:
-    text: dict[str, Json] = {"type": "text", "text": "\n".join(lines)}
-    return ToolResult(content=(text,), structured=structured, is_error=True)

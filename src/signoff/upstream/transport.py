@@ -46,6 +46,7 @@ BeforeFirstByte = Callable[[], Awaitable[None]]
 _TOKEN_BYTES: Final = 65_536
 _TOKEN_TIMEOUT_S: Final = 10.0
 _UNAUTHORIZED: Final = 401
+_STREAM_PART: Final = 0.8  # of the deadline: then an endless stream has been read for long enough
 
 
 @dataclass(slots=True)
@@ -266,6 +267,7 @@ class Transports:
                 headers=headers,
                 body=request.body,
                 limit=upstream.max_response_bytes,
+                stream_until=asyncio.get_running_loop().time() + upstream.timeout_s * _STREAM_PART,
             ),
             tuple(trace for secret in secrets for trace in self._references.traces(secret)),
         )
