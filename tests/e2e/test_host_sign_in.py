@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -255,5 +256,6 @@ def _asked_scope(host: Host) -> list[str]:
 
 def _all_of(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return " ".join(_all_of(one) for one in error.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return " ".join(_all_of(one) for one in group.exceptions)
     return str(error)
