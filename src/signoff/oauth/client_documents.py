@@ -104,12 +104,13 @@ class ClientDocuments:
         loopback: bool = False,
         guard: Guard | None = None,
         tls: ssl.SSLContext | None = None,
+        deadline_s: float = _DEADLINE_S,
     ) -> None:
         """`loopback`: documents of this computer are read too, over plain http."""
         self._store, self._now, self._loopback = store, now, loopback
         networks = ("127.0.0.0/8", "::1/128") if loopback else ()
         self._guard = Guard(networks) if guard is None else guard
-        self._tls = tls
+        self._tls, self._deadline_s = tls, deadline_s
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._failed: dict[str, tuple[datetime, str]] = {}
 
@@ -157,7 +158,7 @@ class ClientDocuments:
 
     async def _fetch(self, client_id: str) -> tuple[Document, timedelta]:
         try:
-            async with asyncio.timeout(_DEADLINE_S), self._slots:
+            async with asyncio.timeout(self._deadline_s), self._slots:
                 body, cache_control = await self._get(client_id)
         except TimeoutError:
             raise DocumentError("The document did not come in time.") from None

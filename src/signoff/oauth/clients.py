@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from signoff.canonical import Json, canonical_bytes
 from signoff.oauth.delivery import Delivery, DeliveryError, check_delivery
+from signoff.oauth.pacing import TokenPace, TokenRecord
 from signoff.tokens.keys import KeySet, TokenError
 
 Role: TypeAlias = Literal["machine", "gate"]
@@ -134,8 +135,10 @@ class ClientStore(Protocol):
         """Record a `jti` of a client's own token; False when it was used before."""
         ...
 
-    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
-        """Record a token issued to the client itself; False when it may not have one now."""
+    async def record_token(
+        self, client_id: str, *, jti: str, scope: str, pace: TokenPace
+    ) -> TokenRecord:
+        """Record a token issued to the client itself, if it may have one now and so soon."""
         ...
 
 
@@ -159,7 +162,7 @@ class Directory:
         """Return the client with this id."""
         if self._gate is not None and client_id == self._gate.client.id:
             return self._gate
-        if client_id.startswith("https://") and self._documents is not None:
+        if "://" in client_id and self._documents is not None:
             return await self._documents.client(client_id)
         return await self._store.find(client_id)
 
@@ -174,9 +177,11 @@ class Directory:
         """Record a `jti` of a client's own token; False when it was used before."""
         return await self._store.spend_jti(client_id, jti, expires_at=expires_at, kind=kind)
 
-    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
-        """Record a token issued to the client itself; False when it may not have one now."""
-        return await self._store.record_token(client_id, jti=jti, scope=scope)
+    async def record_token(
+        self, client_id: str, *, jti: str, scope: str, pace: TokenPace
+    ) -> TokenRecord:
+        """Record a token issued to the client itself, if it may have one now and so soon."""
+        return await self._store.record_token(client_id, jti=jti, scope=scope, pace=pace)
 
 
 class MachineClients:
