@@ -21,6 +21,7 @@ STYLES: Mapping[Place, Style] = {
     "query": "form",
     "header": "simple",
     "cookie": "form",
+    "querystring": "form",
 }
 
 

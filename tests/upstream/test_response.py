@@ -385,3 +385,17 @@ def test_a_result_reads_back_whole() -> None:
         shown(status=500),
     ):
         assert ToolResult.from_record(result.to_record()) == result
+
+
+def test_a_cut_list_ends_after_a_whole_item_even_when_items_hold_lists() -> None:
+    body = json.dumps([{"id": n, "tags": ["a", "b"], "x": {"y": 1}} for n in range(99)]).encode()
+    for limit in range(300, 400):
+        items = json.loads(cut_json(body, limit))
+        assert items == [{"id": n, "tags": ["a", "b"], "x": {"y": 1}} for n in range(len(items))]
+
+
+def test_a_cut_inside_one_large_item_keeps_what_there_is_of_it() -> None:
+    body = json.dumps([1, {"a": ["x"] * 100, "b": 1}]).encode()
+    cut = json.loads(cut_json(body, 300))
+    assert cut[0] == 1
+    assert len(cut[1]["a"]) > 40

@@ -18,25 +18,24 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, references, tool, upstream
 from wire import listening
 
+READ: list[tuple[StreamKind, str, list[Any]]] = [
+    ("sse", 'data: {"a": 1}\n\ndata: 2\n\n', [{"a": 1}, 2]),
+    ("sse", "data: one\ndata: two\n\n", ["one\ntwo"]),
+    ("sse", "data:x\r\n\r\ndata:y\r\rdata: z\n\n", ["x", "y", "z"]),
+    ("sse", "\ufeffdata: x\n\n", ["x"]),
+    ("sse", "event: done\nid: 7\ndata: {}\n\n", [{"event": "done", "id": "7", "data": {}}]),
+    ("sse", ": ping\n\nretry: 10\n\nevent: alone\n\n", []),
+    ("sse", "data: [DONE]\n\ndata: half", ["[DONE]"]),
+    ("sse", "data\n\n", [""]),
+    ("json_lines", '{"a":1}\n\n[2]\r\nnot json\n', [{"a": 1}, [2], "not json\r"[:-1]]),
+    ("json_lines", '{"a":1}\n{"b":2}', [{"a": 1}, {"b": 2}]),
+    ("json_seq", '\x1e{"a":1}\n\x1e2\n', [{"a": 1}, 2]),
+    ("json_seq", "junk\x1e1\n", [1]),
+    ("json_lines", "", []),
+]
 
-@pytest.mark.parametrize(
-    ("kind", "text", "values"),
-    [
-        ("sse", 'data: {"a": 1}\n\ndata: 2\n\n', [{"a": 1}, 2]),
-        ("sse", "data: one\ndata: two\n\n", ["one\ntwo"]),
-        ("sse", "data:x\r\n\r\ndata:y\r\rdata: z\n\n", ["x", "y", "z"]),
-        ("sse", "\ufeffdata: x\n\n", ["x"]),
-        ("sse", "event: done\nid: 7\ndata: {}\n\n", [{"event": "done", "id": "7", "data": {}}]),
-        ("sse", ": ping\n\nretry: 10\n\nevent: alone\n\n", []),
-        ("sse", "data: [DONE]\n\ndata: half", ["[DONE]"]),
-        ("sse", "data\n\n", [""]),
-        ("json_lines", '{"a":1}\n\n[2]\r\nnot json\n', [{"a": 1}, [2], "not json\r"[:-1]]),
-        ("json_lines", '{"a":1}\n{"b":2}', [{"a": 1}, {"b": 2}]),
-        ("json_seq", '\x1e{"a":1}\n\x1e2\n', [{"a": 1}, 2]),
-        ("json_seq", "junk\x1e1\n", [1]),
-        ("json_lines", "", []),
-    ],
-)
+
+@pytest.mark.parametrize(("kind", "text", "values"), READ)
 def test_events_are_read(kind: StreamKind, text: str, values: list[Json]) -> None:
     events = events_of(text, kind, limit=LIMIT, cut=False)
     assert events.values == values

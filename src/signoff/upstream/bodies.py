@@ -86,13 +86,30 @@ def _text(tool: ToolSpec, value: Json) -> str:
         case "form":
             if not isinstance(value, dict):
                 raise UnserialisableError("must be an object to be sent as a form")
-            return form_body(value, tool.body.encodings)
+            return _form(tool, value)
         case "xml":
             return xml_body.document(value, tool.body.xml)
         case _:
             if not isinstance(value, str):
                 raise UnserialisableError(f"must be text to be sent as {tool.body.content_type}")
             return value
+
+
+def _form(tool: ToolSpec, members: Mapping[str, Json]) -> str:
+    pieces: list[str] = []
+    for key, value in members.items():
+        try:
+            pieces.append(form_body({key: value}, tool.body.encodings))
+        except UnserialisableError as error:
+            raise RequestError(_argument(tool, key), str(error)) from None
+    return "&".join(filter(None, pieces))
+
+
+def _argument(tool: ToolSpec, key: str) -> str:
+    """Return the argument that a key of the body comes from."""
+    if tool.body.kind == "whole":
+        return tool.body.argument
+    return next((name for name, known in tool.body.members.items() if known == key), key)
 
 
 def _shown_text(tool: ToolSpec, hidden: Json) -> str:
@@ -106,16 +123,14 @@ def _multipart(
 ) -> Payload:
     if not isinstance(value, dict):
         raise UnserialisableError("must be an object to be sent as multipart")
-    arguments = {key: argument for argument, key in tool.body.members.items()}
     parts: list[Part] = []
     described: list[Mapping[str, Json]] = []
     room = INLINE_BYTES
     for key, member in value.items():
-        argument = arguments.get(key, key if tool.body.kind == "members" else tool.body.argument)
         try:
             made = parts_of(key, member, tool.body.encodings.get(key))
         except UnserialisableError as error:
-            raise RequestError(argument, str(error)) from None
+            raise RequestError(_argument(tool, key), str(error)) from None
         shown = hidden.get(key) if isinstance(hidden, dict) else hidden
         parts += made
         for part in made:
