@@ -4,6 +4,7 @@ Owns the order in which parts start and stop. Decides nothing: what a part does 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 
 from signoff.app.domain import over
 from signoff.app.errors import CannotRunError
@@ -123,6 +124,11 @@ async def running(
             await parts.serve_stream(reader, writer, caller)
 
         await stack.enter_async_context(owner_socket(data_dir, catalogue.digest, served))
+        # What the start made stays. Left to it, every full collection would walk it all again,
+        # and every request would wait for that.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         # The last to be entered: waiting requests are handed back before anything else stops.
         stack.push_async_callback(parts.server.drain)
         yield parts.server
@@ -187,7 +193,6 @@ async def _start(
         draining=held_polls,
         hosts=hosts.parts,
     )
-    as_app = Starlette(routes=as_routes)
 
     references = References(sealer, environment=environment, root=options.config.resolve().parent)
     if unset := references.check(catalogue.upstreams.values()):
@@ -210,7 +215,7 @@ async def _start(
             issuer=issuer,
             client_id=GATE_ID,
             client_secret=SecretStr(gate_secret),
-            transport=InProcess(as_app),
+            transport=InProcess(Router(routes=as_routes)),
         ),
         keys=keyring,
         transports=transports,
