@@ -198,7 +198,12 @@ def loopback() -> tuple[socket.socket, int]:
 
 @asynccontextmanager
 async def street(
-    database: Database, sealer: Sealer, clock: TurnedClock, *, public_url: str | None = None
+    database: Database,
+    sealer: Sealer,
+    clock: TurnedClock,
+    *,
+    public_url: str | None = None,
+    draining: asyncio.Event | None = None,
 ) -> AsyncGenerator[Street, None]:
     """Run the pages on a free port. `public_url` plays a proxy that ends TLS."""
     listener, port = loopback()
@@ -228,6 +233,7 @@ async def street(
         changes=database.changes,
         reconcile=reconcile,
         now=database.now,
+        draining=draining,
     )
     async with serving(routes, listener):
         yield here

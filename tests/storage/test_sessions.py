@@ -32,7 +32,7 @@ def sessions(database: Database) -> Sessions:
 
 async def test_a_link_signs_in_its_user_with_the_key_it_came_with(sessions: Sessions) -> None:
     code = await sessions.create_login_code("alice")
-    assert await sessions.link_works(code)
+    assert await sessions.link_user(code)
     signed_in = await sessions.sign_in(code, device_key=KEY)
     assert signed_in is not None
     found = await sessions.find(signed_in.token)
@@ -40,11 +40,11 @@ async def test_a_link_signs_in_its_user_with_the_key_it_came_with(sessions: Sess
     assert (signed_in.session.user_id, signed_in.session.device_key) == ("alice", KEY)
 
 
-async def test_a_link_works_once(sessions: Sessions) -> None:
+async def test_a_link_user_once(sessions: Sessions) -> None:
     code = await sessions.create_login_code("alice")
     assert await sessions.sign_in(code, device_key=None) is not None
     assert await sessions.sign_in(code, device_key=None) is None
-    assert not await sessions.link_works(code)
+    assert not await sessions.link_user(code)
 
 
 async def test_fifty_uses_of_one_link_at_once_make_one_session(sessions: Sessions) -> None:
@@ -56,7 +56,7 @@ async def test_fifty_uses_of_one_link_at_once_make_one_session(sessions: Session
 async def test_a_link_is_dead_after_ten_minutes(sessions: Sessions, clock: TurnedClock) -> None:
     code = await sessions.create_login_code("alice")
     clock.turn(600)
-    assert not await sessions.link_works(code)
+    assert not await sessions.link_user(code)
     assert await sessions.sign_in(code, device_key=None) is None
 
 
@@ -68,7 +68,7 @@ async def test_an_unknown_code_signs_nobody_in(sessions: Sessions, code: str) ->
 async def test_looking_at_a_link_does_not_use_it_up(sessions: Sessions) -> None:
     code = await sessions.create_login_code("alice")
     for _ in range(3):
-        assert await sessions.link_works(code)
+        assert await sessions.link_user(code)
     assert await sessions.sign_in(code, device_key=None) is not None
 
 
@@ -122,7 +122,7 @@ async def test_a_disabled_user_has_no_link_no_sign_in_and_no_session(
     code = await sessions.create_login_code("alice")
     await switch_off(database, "alice")
     assert await sessions.find(signed_in.token) is None
-    assert not await sessions.link_works(code)
+    assert not await sessions.link_user(code)
     assert await sessions.sign_in(code, device_key=KEY) is None
     with pytest.raises(DisabledUserError, match="alice"):
         await sessions.create_login_code("alice")

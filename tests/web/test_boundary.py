@@ -192,7 +192,7 @@ async def test_no_method_but_post_decides_or_uses_up_a_link(
             await alice.client.request(method, here.url + path, headers={"User-Agent": agent})
         await alice.client.request(method, link, headers={"User-Agent": agent})
     assert await here.status(approval) == "pending"
-    assert await here.sessions.link_works(link.rsplit("/", 1)[1])
+    assert await here.sessions.link_user(link.rsplit("/", 1)[1])
 
 
 @pytest.mark.seed("T23")
@@ -374,7 +374,7 @@ async def test_a_device_key_that_is_none_leaves_the_link_unused(here: Street, te
     async with httpx2.AsyncClient() as client:
         response = await client.post(link, data={"device_key": text}, headers={"Origin": here.url})
     assert response.status_code == 400
-    assert await here.sessions.link_works(link.rsplit("/", 1)[1])
+    assert await here.sessions.link_user(link.rsplit("/", 1)[1])
 
 
 async def test_signing_in_from_another_origin_is_refused(here: Street) -> None:
@@ -382,7 +382,7 @@ async def test_signing_in_from_another_origin_is_refused(here: Street) -> None:
     async with httpx2.AsyncClient() as client:
         response = await client.post(link, headers={"Origin": "http://localhost:1"})
     assert response.status_code == 403
-    assert await here.sessions.link_works(link.rsplit("/", 1)[1])
+    assert await here.sessions.link_user(link.rsplit("/", 1)[1])
 
 
 async def test_a_used_link_says_what_to_do(here: Street, alice: Visitor) -> None:

@@ -54,8 +54,8 @@ def test_facts_come_from_path_query_and_body_in_the_order_they_are_sent() -> Non
     assert found == [
         ("account_id", "ab/1", None),
         ("force", "yes", None),
-        ("tag", "a", None),
-        ("tag", "b", None),
+        ("tag", "a", "given 2 times in the query"),
+        ("tag", "b", "given 2 times in the query"),
         ("empty", "", "empty text"),
         ("flag", "", "no value"),
         ("reason", "moved", None),
@@ -89,8 +89,8 @@ def test_a_key_with_a_dot_does_not_look_like_two_keys() -> None:
 
 def test_a_repeated_key_is_shown_twice() -> None:
     assert json_facts('{"to":"alice","to":"mallory"}') == [
-        ("to", "alice", None),
-        ("to", "mallory", None),
+        ("to", "alice", "given 2 times in the body"),
+        ("to", "mallory", "given 2 times in the body"),
     ]
 
 

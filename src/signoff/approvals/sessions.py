@@ -111,8 +111,8 @@ class SignedIn:
 class SessionStore(Protocol):
     """The storage of sessions. Every read refuses who is disabled, in its own statement."""
 
-    async def link_works(self, code: str) -> bool:
-        """Tell whether the sign-in link is unused and in time. Changes nothing."""
+    async def link_user(self, code: str) -> str | None:
+        """Return whom the sign-in link signs in, None when it was used or is too old."""
         ...
 
     async def sign_in(self, code: str, *, device_key: DeviceKey | None) -> SignedIn | None:

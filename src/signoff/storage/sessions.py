@@ -26,7 +26,7 @@ RETURNING user_id
 """
 DROP_OLD_CODES = "DELETE FROM login_codes WHERE expires_at <= :now"
 LOOK_AT_CODE = """
-SELECT 1 FROM login_codes
+SELECT user_id FROM login_codes
 WHERE code_hash = :code_hash AND used_at IS NULL AND expires_at > :now
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE id = login_codes.user_id)
 """
@@ -95,10 +95,11 @@ class Sessions:
         await self._database.write(job)
         return code
 
-    async def link_works(self, code: str) -> bool:
-        """Tell whether the link is unused and in time."""
+    async def link_user(self, code: str) -> str | None:
+        """Return whom the link signs in, None when it was used or is too old."""
         params = {"code_hash": hash_id(code), "now": to_us(self._database.now())}
-        return await self._database.fetch_one(LOOK_AT_CODE, params) is not None
+        row = await self._database.fetch_one(LOOK_AT_CODE, params)
+        return None if row is None else str(row["user_id"])
 
     async def sign_in(self, code: str, *, device_key: DeviceKey | None) -> SignedIn | None:
         """Use the link up and begin a session with its key."""

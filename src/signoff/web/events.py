@@ -4,11 +4,12 @@ Owns the streams and their limits. An event says how many seconds are left by th
 and a version that changes when the page must be read again; it carries no content of a card.
 """
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -34,9 +35,11 @@ class Events:
         approvals: Approvals,
         sign_in: SignIn,
         changes: Changes,
+        draining: asyncio.Event,
         now: Callable[[], datetime],
     ) -> None:
         self._approvals, self._sign_in, self._changes, self._now = approvals, sign_in, changes, now
+        self._draining = draining
         self._open: Counter[str] = Counter()
 
     async def one(self, request: Request) -> Response:
@@ -94,22 +97,42 @@ class Events:
         watched: str,
         state: Callable[[], Awaitable[tuple[str, float] | None]],
     ) -> Response:
+        session_id = viewer.session.id
+
         async def events() -> AsyncGenerator[str, None]:
-            self._open[viewer.session.id] += 1
+            self._open[session_id] += 1
             try:
-                with self._changes.watch("approval", watched) as watch:
-                    # A session that ended stops its streams at the next event or heartbeat.
-                    while await self._sign_in.viewer(request) is not None:
+                with (
+                    self._changes.watch("approval", watched) as watch,
+                    self._changes.watch("session", session_id) as signed_in,
+                ):
+                    while not self._draining.is_set():
+                        # A session that ended stops its streams at once.
+                        if await self._sign_in.viewer(request) is None:
+                            return
                         found = await state()
                         if found is None:
                             return
                         text, wait_s = found
                         yield f"event: state\ndata: {text}\n\n"
-                        await watch.changed(wait_s)
+                        await _first_of(
+                            watch.changed(wait_s), signed_in.changed(wait_s), self._draining.wait()
+                        )
             finally:
-                self._open[viewer.session.id] -= 1
-                if not self._open[viewer.session.id]:
-                    del self._open[viewer.session.id]
+                self._open[session_id] -= 1
+                if not self._open[session_id]:
+                    del self._open[session_id]
 
         headers = {**HEADERS, "X-Accel-Buffering": "no"}
         return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Return when one of `waits` does; the others end."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

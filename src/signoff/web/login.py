@@ -4,6 +4,8 @@ Owns the three steps: a GET that only shows a button (mail scanners follow links
 the link up, and the sign-out. The device key's public half comes with that POST and never later.
 """
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,8 +13,10 @@ from signoff.approvals.request import Status
 from signoff.approvals.service import Approvals
 from signoff.approvals.sessions import DeviceKey, DeviceKeyError, SessionStore
 from signoff.canonical import JsonError, parse
+from signoff.catalog.model import User
 from signoff.web.render import HEADERS, Renderer
 from signoff.web.session import PageError, SignIn, read_form
+from signoff.web.text import show
 
 
 class Login:
@@ -25,15 +29,26 @@ class Login:
         sessions: SessionStore,
         sign_in: SignIn,
         renderer: Renderer,
+        users: Mapping[str, User],
     ) -> None:
         self._approvals, self._sessions = approvals, sessions
-        self._sign_in, self._renderer = sign_in, renderer
+        self._sign_in, self._renderer, self._users = sign_in, renderer, users
 
     async def ask(self, request: Request) -> Response:
-        """Show the button. Whatever reads this page, the link still works afterwards."""
-        if not await self._sessions.link_works(request.path_params["code"]):
+        """Show the button. Whatever reads this page, the link still works afterwards.
+
+        It says who will be signed in: a link that somebody else slipped in shows it.
+        """
+        user_id = await self._sessions.link_user(request.path_params["code"])
+        if user_id is None:
             raise _used()
-        return self._renderer.page("login.html", https=self._sign_in.https)
+        user = self._users.get(user_id)
+        return self._renderer.page(
+            "login.html",
+            https=self._sign_in.https,
+            who=show(user_id if user is None else user.name),
+            user_id=show(user_id),
+        )
 
     async def enter(self, request: Request) -> Response:
         """Use the link up, and sign this browser in."""

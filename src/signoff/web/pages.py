@@ -14,7 +14,8 @@ from starlette.responses import RedirectResponse, Response
 
 from signoff.approvals.ports import Changes, Decided, Mismatch, NotYours, TooLate
 from signoff.approvals.request import Approval, Status
-from signoff.approvals.service import Approvals
+from signoff.approvals.service import Approvals, tool_call_of
+from signoff.canonical import Json
 from signoff.catalog.model import User
 from signoff.web.endings import (
     Ending,
@@ -26,7 +27,7 @@ from signoff.web.endings import (
     stage,
     version,
 )
-from signoff.web.present import Card, beside, card
+from signoff.web.present import Card, beside, card, heading
 from signoff.web.render import HEADERS, Renderer
 from signoff.web.session import PageError, SignIn, Viewer, one_of, read_form
 from signoff.web.text import Shown, show
@@ -79,7 +80,7 @@ class Pages:
         ]
         lines = [
             Line(
-                card=card(approval, self._users),
+                card=heading(approval, self._users),
                 ending=ending(approval),
                 left=seconds_left(approval, now=now),
             )
@@ -99,10 +100,12 @@ class Pages:
         approval = await self._view(request, viewer)
         if approval.status is not Status.PENDING:
             return self._ended(viewer, approval)
+        tool = tool_call_of(approval.authorization_details)
         others = [
             card(other, self._users)
             for other in await self._approvals.inbox(viewer.user_id)
             if settled(other, now=self._now()).status is Status.PENDING
+            and _same_tool(tool, tool_call_of(other.authorization_details))
         ]
         return self._page(
             "card.html",
@@ -250,6 +253,10 @@ class Pages:
             logout_csrf=viewer.csrf("logout"),
             **context,
         )
+
+
+def _same_tool(one: Mapping[str, Json] | None, other: Mapping[str, Json] | None) -> bool:
+    return one is not None and other is not None and one["tool"] == other["tool"]
 
 
 def _to(approval_id: str) -> Response:

@@ -5,7 +5,7 @@ facts stand on the card and in what order; `web/text.py` makes their text safe, 
 takes the request apart. Everything shown comes from what will be sent. Never cuts a value.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, cast
@@ -14,13 +14,17 @@ from signoff.approvals.details import TYPE
 from signoff.approvals.request import Approval
 from signoff.canonical import Json
 from signoff.catalog.model import User
-from signoff.web.facts import Fact, flatten, header_facts, request_facts
+from signoff.web.facts import Fact, flatten, is_described, request_facts
 from signoff.web.text import Shown, show
 
 RiskLevel = Literal["low", "high", "critical"]
 
 TITLE_VALUE_LENGTH: Final = 40
 _FINGERPRINT_HEX: Final = 16
+_DESCRIBED: Final = (
+    "The body cannot be shown here, only its size and hash. The values below it are the "
+    "arguments it was made from: if you cannot tell what would be sent, deny it."
+)
 _RISKS: Final[Mapping[str, tuple[RiskLevel, str]]] = {
     "low": ("low", "Low risk"),
     "high": ("high", "High risk"),
@@ -126,6 +130,14 @@ def card(approval: Approval, users: Mapping[str, User]) -> Card:
     return _application(approval)
 
 
+def heading(approval: Approval, users: Mapping[str, User]) -> Card:
+    """Return the card without its body: what a line of the list needs, at the cost of a line."""
+    details = approval.authorization_details
+    if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
+        return _heading(approval, details[0], users)
+    return _application(approval)
+
+
 def beside(shown: Card, open_cards: Sequence[Card]) -> Card:
     """Mark in `shown` what differs from other open cards of the same tool."""
     if shown.tool is None:
@@ -158,38 +170,45 @@ def _differs(fact: Fact, other: Card) -> bool:
     return values != [fact.value.plain]
 
 
-def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[str, User]) -> Card:
-    request = _members(details["request"])
-    facts = (
-        *request_facts(request),
-        *header_facts(_members(request["headers"]), _members(details["arguments"])),
-    )
+def _heading(approval: Approval, details: Mapping[str, Json], users: Mapping[str, User]) -> Card:
     level, words = _RISKS[str(details["risk"])]
-    tool, exact = show(str(details["tool"])), _exact(request)
-    who = _who(_members(details["caller"]), _members(details["client_info"]), users)
-    said = details["said"]
-    title = tuple(_title_part(_members(part)) for part in cast("list[Json]", details["title"]))
-    prose = None if not isinstance(said, str) else show(said, spaces="prose")
     return Card(
         approval=approval,
-        tool=tool,
-        title=title,
+        tool=show(str(details["tool"])),
+        title=tuple(_title_part(_members(part)) for part in cast("list[Json]", details["title"])),
         risk=level,
         risk_words=words,
-        who=who,
+        who=_who(_members(details["caller"]), _members(details["client_info"]), users),
+        facts=(),
+        exact=None,
+        said=None,
+        earlier=_earlier(details),
+        warnings=(),
+        fingerprint=fingerprint(approval.digest),
+    )
+
+
+def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[str, User]) -> Card:
+    request = _members(details["request"])
+    card = _heading(approval, details, users)
+    facts = request_facts(request, _members(details["arguments"]))
+    exact, said = _exact(request), details["said"]
+    prose = None if not isinstance(said, str) else show(said, spaces="prose")
+    described = is_described(request) and not request.get("parts")
+    warnings = _warnings({
+        "the tool's name": [card.tool],
+        "the application's name": [card.who.client_id, card.who.claims],
+        "the address": [exact.url],
+        "the facts": [shown for fact in facts for shown in (fact.name, fact.value)],
+        "the body": [exact.body],
+        "the assistant's words": [prose],
+    })
+    return replace(
+        card,
         facts=facts,
         exact=exact,
         said=prose,
-        earlier=_earlier(details),
-        warnings=_warnings({
-            "the tool's name": [tool],
-            "the application's name": [who.client_id, who.claims],
-            "the address": [exact.url],
-            "the facts": [shown for fact in facts for shown in (fact.name, fact.value)],
-            "the body": [exact.body],
-            "the assistant's words": [prose],
-        }),
-        fingerprint=fingerprint(approval.digest),
+        warnings=(*((_DESCRIBED,) if described else ()), *warnings),
     )
 
 
@@ -269,13 +288,23 @@ def _exact(request: Mapping[str, Json]) -> Exact:
     return Exact(
         method=str(request["method"]),
         url=show(str(request["url"])),
-        headers=tuple(_header(name, value) for name, value in _members(request["headers"]).items()),
+        headers=(
+            *(_header(name, value) for name, value in _members(request["headers"]).items()),
+            *_credentials(request),
+        ),
         body=show(str(body), spaces="prose") if body is not None else None,
         body_bytes=cast("int", request["body_bytes"]),
         body_sha256=str(request["body_sha256"]),
         body_media_type=None if media_type is None else show(str(media_type)),
         masked=bool(request["masked"]),
     )
+
+
+def _credentials(request: Mapping[str, Json]) -> Iterator[Header]:
+    """Return the secrets that go into the query or a cookie when the request is sent."""
+    for one in cast("Sequence[Mapping[str, Json]]", request.get("credentials") or ()):
+        name = show(f"{one['name']} ({one['in']})")
+        yield Header(name=name, value=show(str(one["reference"])), reference=True)
 
 
 def _header(name: str, value: Json) -> Header:

@@ -4,6 +4,7 @@ Owns every check between a request and a decision. Knows no card and no template
 `PageError`, which `site.py` turns into a page in one place.
 """
 
+import asyncio
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from signoff.approvals.sessions import (
 )
 
 MAX_FORM_BYTES: Final = 16_384
+_BODY_DEADLINE_S: Final = 15.0
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_TOKEN: Final = 100
 _HTTPS_PORT, _HTTP_PORT = 443, 80
@@ -186,15 +188,19 @@ async def read_form(request: Request, *, required: set[str], optional: set[str])
     """Return the form's fields, each exactly once and none that we do not know.
 
     Raises:
-        PageError: 400, 413 or 415.
+        PageError: 400, 408, 413 or 415.
     """
     if request.headers.get("content-type", "").split(";", 1)[0].strip().lower() != _FORM:
         raise PageError(415, "Refused", "This address takes a form.")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise PageError(413, "That is too long", "The form holds more than it may.")
+    try:
+        async with asyncio.timeout(_BODY_DEADLINE_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_BYTES:
+                    raise PageError(413, "That is too long", "The form holds more than it may.")
+    except TimeoutError:
+        raise PageError(408, "That took too long", "The form did not arrive.") from None
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"

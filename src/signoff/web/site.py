@@ -4,6 +4,7 @@ Owns the order of routes, the strict headers of every answer and where a `PageEr
 page. Knows what it needs by ports and arguments; reads no environment and keeps no state.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +44,12 @@ def pages(
     changes: Changes,
     reconcile: Reconcile,
     now: Callable[[], datetime],
+    draining: asyncio.Event | None = None,
 ) -> list[BaseRoute]:
-    """Return the approver's routes. `now` is the store's clock."""
+    """Return the approver's routes.
+
+    `now` is the store's clock. Once `draining` is set, open streams end by themselves.
+    """
     assets = Assets()
     renderer = Renderer(name=config.name, assets=assets)
     sign_in = SignIn(sessions, public_url=config.public_url)
@@ -57,8 +62,20 @@ def pages(
         users=config.users,
         now=now,
     )
-    login = Login(approvals=approvals, sessions=sessions, sign_in=sign_in, renderer=renderer)
-    events = Events(approvals=approvals, sign_in=sign_in, changes=changes, now=now)
+    login = Login(
+        approvals=approvals,
+        sessions=sessions,
+        sign_in=sign_in,
+        renderer=renderer,
+        users=config.users,
+    )
+    events = Events(
+        approvals=approvals,
+        sign_in=sign_in,
+        changes=changes,
+        draining=draining or asyncio.Event(),
+        now=now,
+    )
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def answer(request: Request) -> Response:

@@ -22,7 +22,17 @@ _BLANK: Final = frozenset({
 _MAX_MARKS: Final = 2
 """Combining marks in a row; beyond it they pile over neighbouring lines."""
 _LOOKALIKES: Final = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
-_WORD: Final = re.compile(r"[^\W\d_]+")
+# Letters of those alphabets that a reader takes for Latin ones (UTS 39, confusables).
+_TWINS: Final = frozenset(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u051b\u051d\u04cf\u04af"
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405\u04ae\u04c0\u050c\u051a\u051c"
+    "\u03b1\u03b9\u03ba\u03bd\u03bf\u03c1\u03c5\u03f2\u03f3\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03f9"
+    "\u0585\u057d\u0578\u0570\u0581\u0566\u0555\u054d\u054f\u053c"
+    "\u13aa\u13ab\u13ac\u13a0\u13b7\u13bb\u13bd\u13c3\u13a2\u13d2\u13da\u13d9\u13b3\u13df\u13a1\u13e2\u13de\u13d4"
+    "\u2c80\u2c82\u2c88\u2c8e\u2c92\u2c94\u2c98\u2c9a\u2c9e\u2ca2\u2ca4\u2ca6\u2ca8\u2cac\u2c9f\u2ca3\u2ca5\u2cad"
+)
+_STYLES: Final = ("<font>", "<wide>")
+_WORD: Final = re.compile(r"[^\W_]+")
 _NAMES: Final = {
     "\n": "LINE FEED",
     "\r": "CARRIAGE RETURN",
@@ -42,7 +52,7 @@ class Run:
     breaks: bool = False
     """The chip stands for a line feed, and a new line begins after it."""
     alien: bool = False
-    """One visible letter that looks like a Latin one but is not; `name` says what it is."""
+    """One visible letter or digit that looks like another; `name` says what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class Shown:
     hidden: tuple[str, ...] = ()
     """Names of the hidden characters, each once."""
     mixed: tuple[str, ...] = ()
-    """Words that mix Latin letters with look-alike scripts."""
+    """Words that look like other words: scripts mixed, or all of it letters that look Latin."""
 
     @property
     def plain(self) -> str:
@@ -151,21 +161,43 @@ def _name(character: str) -> str:
 
 
 def _mixed(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
-    """Return words in which Latin letters stand beside look-alikes, and where those stand."""
+    """Return words that can be taken for other words, and where what deceives in them stands."""
     if text.isascii():
         return (), frozenset()
+    # A text that shows its alphabet by one letter of its own deceives nobody by the others.
+    open_script = any(_is_foreign(letter) and letter not in _TWINS for letter in text)
+    ascii_digits = any(letter.isascii() and letter.isdecimal() for letter in text)
     words: dict[str, None] = {}
     aliens: set[int] = set()
     for found in _WORD.finditer(text):
         word = found[0]
         if word.isascii():
             continue
-        scripts = [unicodedata.name(letter, "").split(" ", 1)[0] for letter in word]
-        if "LATIN" in scripts and not set(_LOOKALIKES).isdisjoint(scripts):
+        latin = any(_script(letter) == "LATIN" for letter in word)
+        twins = len(word) > 1 and not open_script
+        twins = twins and all(letter in _TWINS or letter.isdecimal() for letter in word)
+        strange = {
+            found.start() + place
+            for place, letter in enumerate(word)
+            if _is_styled(letter)
+            or (_is_foreign(letter) and (latin or twins))
+            or (ascii_digits and letter.isdecimal() and not letter.isascii())
+        }
+        if strange:
             words[word[:40]] = None
-            aliens |= {
-                found.start() + place
-                for place, script in enumerate(scripts)
-                if script in _LOOKALIKES
-            }
+            aliens |= strange
     return tuple(words), frozenset(aliens)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").split(" ", 1)[0]
+
+
+def _is_foreign(letter: str) -> bool:
+    return not letter.isascii() and _script(letter) in _LOOKALIKES and letter.isalpha()
+
+
+def _is_styled(letter: str) -> bool:
+    """Tell whether it is an ASCII letter or digit in disguise: mathematical, full width, a unit."""
+    kind, _, code = unicodedata.decomposition(letter).rpartition(" ")
+    return kind in ("", *_STYLES) and bool(code) and int(code, 16) < 0x80  # noqa: PLR2004 — ASCII

@@ -1,5 +1,7 @@
 // What a page does beyond its form: the device key, the countdown, live state, the armed button.
 // No framework and no HTML from strings. Without this file the page reads and denies.
+// The page never navigates by itself: what changed is read again and put in the old one's place,
+// so a late event cannot cancel where the reader is going.
 (() => {
   "use strict";
   const ARM_MS = 800;
@@ -14,7 +16,9 @@
     const today = moment.toDateString() === new Date().toDateString();
     return today ? time : `${moment.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
   };
-  for (const el of all("time[data-clock]")) el.textContent = clock(new Date(el.dateTime));
+  const localTimes = () => {
+    for (const el of all("time[data-clock]")) el.textContent = clock(new Date(el.dateTime));
+  };
 
   // --- The device key: made at sign-in, kept by this origin, never extractable ---------------
   const store = () => new Promise((resolve, reject) => {
@@ -63,13 +67,14 @@
       }
       login.submit();
     });
-    // A page brought back by the back button has a used link and a disabled button.
+  }
+  // A page brought back by the back button has a used link, or tells what is long over.
+  if (login || $("form[data-decide]")) {
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }
 
   // --- Approving: armed late, read to the end, signed -----------------------------------------
-  const decide = $("form[data-decide]");
-  if (decide) {
+  const arm = (decide) => {
     const signs = decide.hasAttribute("data-sign");
     const approve = $("#approve", decide);
     const verbs = { approve: "approve", yes: "done", no: "not-done" };
@@ -141,11 +146,10 @@
       decide.append(chosen);
       decide.submit();
     });
-    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  }
+  };
 
   // --- Countdown: the server says how many seconds are left, this clock only counts ----------
-  const counters = all("[data-left]").map((el) => ({ el, end: performance.now() + 1000 * el.dataset.left }));
+  let counters = [];
   const format = (left) => {
     const pad = (n) => String(n).padStart(2, "0");
     const [hours, minutes, seconds] = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
@@ -163,35 +167,68 @@
       }
     }
   };
-  const until = $("[data-until]");
-  if (until) { until.textContent = "in"; $(".risk [data-left]").hidden = false; }
-  if (counters.length) { tick(); setInterval(tick, 500); }
+  const count = () => {
+    counters = all("[data-left]").map((el) => ({ el, end: performance.now() + 1000 * el.dataset.left }));
+    const until = $("[data-until]");
+    if (until) { until.textContent = "in"; $(".risk [data-left]").hidden = false; }
+    tick();
+  };
+  setInterval(tick, 500);
 
   // --- Live state; a hidden window lets go of its connection ---------------------------------
-  const live = $("[data-live]");
-  if (live) {
-    let source;
-    const listen = () => {
-      if (source || document.hidden) return;
-      source = new EventSource(live.dataset.live);
-      source.addEventListener("state", (event) => {
-        const state = JSON.parse(event.data);
-        if (state.version !== live.dataset.version) { source.close(); location.reload(); return; }
-        if (typeof state.left === "number") for (const counter of counters) counter.end = performance.now() + 1000 * state.left;
-        const notice = $("#listener");
-        if (notice && "listener_left_at" in state) {
-          const at = $("time, [data-listener]", notice);
-          if (state.listener_left_at) at.textContent = `${at.tagName === "TIME" ? "" : " at "}${clock(new Date(state.listener_left_at))}`;
-          notice.hidden = !state.listener_left_at;
-        }
-      });
-    };
-    const quiet = () => { source?.close(); source = undefined; };
-    document.addEventListener("visibilitychange", () => (document.hidden ? quiet() : listen()));
-    // Once the reader goes elsewhere, a late event must not pull the page back by a reload.
-    addEventListener("beforeunload", quiet);
+  // Browsers open six connections to a host: a stream of each tab would leave none for the page.
+  let source;
+  let latest;
+  let reading;
+  const quiet = () => { source?.close(); source = undefined; };
+  const listen = () => {
+    const live = $("[data-live]");
+    if (!live || source || document.hidden) return;
+    source = new EventSource(live.dataset.live);
+    source.addEventListener("state", (event) => {
+      const state = JSON.parse(event.data);
+      latest = state.version;
+      if (latest !== $("main").dataset.version) { readAgain(); return; }
+      if (typeof state.left === "number") for (const counter of counters) counter.end = performance.now() + 1000 * state.left;
+      const notice = $("#listener");
+      if (notice && "listener_left_at" in state) {
+        const at = $("time, [data-listener]", notice);
+        if (state.listener_left_at) at.textContent = `${at.tagName === "TIME" ? "" : " at "}${clock(new Date(state.listener_left_at))}`;
+        notice.hidden = !state.listener_left_at;
+      }
+    });
+  };
+  const readAgain = () => {
+    const { live } = $("main").dataset;
+    if (reading || !live) return;
+    reading = new XMLHttpRequest();
+    reading.open("GET", live.replace(/\/events$/, "")); // a page may stand at the address of its form
+    reading.responseType = "document";
+    reading.addEventListener("loadend", () => {
+      const { response } = reading;
+      const [was, fresh] = [$("main"), response && $("main", response)];
+      reading = undefined;
+      // What is being sent keeps its form; no answer at all is tried again at the next event.
+      if (!fresh || $("[data-sending]")) return;
+      document.title = response.title;
+      was.replaceWith(fresh);
+      begin();
+      if (!was.matches(".ended")) $(".ended h1")?.focus({ preventScroll: true });
+      if (!fresh.dataset.live) quiet();
+      else if (fresh.dataset.version !== latest) setTimeout(readAgain, 1000); // it changed meanwhile
+    });
+    reading.send();
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? quiet() : listen()));
+
+  // --- Everything that hangs on <main>; also when a fresh one took its place -----------------
+  const begin = () => {
+    localTimes();
+    count();
+    const decide = $("form[data-decide]");
+    if (decide) arm(decide);
     listen();
-  }
-  const heading = $(".ended h1");
-  if (heading && document.referrer.startsWith(location.origin)) heading.focus({ preventScroll: true });
+  };
+  begin();
+  if (document.referrer.startsWith(location.origin)) $(".ended h1")?.focus({ preventScroll: true });
 })();
