@@ -39,7 +39,7 @@ async def ask(data_dir: Path, config: Path, operation: str, parameters: Mapping[
 async def _alone(
     data_dir: Path, config: Path, operation: str, parameters: Mapping[str, Json]
 ) -> Json:
-    catalogue = at_port(catalogue_at(config), DEFAULT_PORT)
+    catalogue = at_port(catalogue_at(config, data_dir), DEFAULT_PORT)
     directory = prepared(data_dir)
     lock = owned(directory)
     try:

@@ -1,15 +1,28 @@
-"""`check` and `tools`: what a catalogue says, without starting anything."""
+"""`check`, `tools` and `init`: what a catalogue says, or could, without starting anything."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from signoff.app.errors import BadInputError
+from signoff.assistant.listing import Listing
 from signoff.canonical import Json
+from signoff.catalog.draft import Draft, draft
 from signoff.catalog.fields import Problem
 from signoff.catalog.loader import Broken, Loaded, check_spec, load
 from signoff.catalog.model import Catalogue, Skipped, ToolSpec
+from signoff.catalog.openapi.documents import Document, DocumentError
+from signoff.catalog.openapi.files import below
+from signoff.catalog.pins import write_pins
+from signoff.catalog.registry import Registry
+from signoff.catalog.specs import read_bytes
+from signoff.catalog.yaml_source import SPEC_LIMITS
 from signoff.gate.policy import Allow, Ask, Deny, decide
+
+_BYTES_PER_TOKEN: Final = 4
+"""A common measure; each model counts a little differently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +74,17 @@ class Report:
         return "\n".join(lines)
 
 
-def catalogue_at(path: Path) -> Catalogue:
+def catalogue_at(path: Path, data_dir: Path | None = None) -> Catalogue:
     """Load the catalogue.
 
     Raises:
         BadInputError: every mistake, a line each.
     """
-    return loaded_at(path).catalogue
+    return loaded_at(path, data_dir).catalogue
 
 
-def loaded_at(path: Path) -> Loaded:
-    """Load the catalogue with the notes that `check` prints.
+def loaded_at(path: Path, data_dir: Path | None = None) -> Loaded:
+    """Load the catalogue with the notes that `check` prints; parsed specs are kept in `data_dir`.
 
     Raises:
         BadInputError: every mistake, a line each.
@@ -80,23 +93,26 @@ def loaded_at(path: Path) -> Loaded:
         raise BadInputError(
             f"there is no {path}: name your catalogue with --config, or run this in its folder"
         )
-    match load(path):
+    match load(path, _cache(data_dir)):
         case Loaded() as loaded:
             return loaded
         case Broken(problems=problems):
             raise BadInputError(*(str(problem) for problem in problems))
 
 
-def check(config: Path, specs: Sequence[Path]) -> Report:
-    """Check the specs, or the catalogue when none is named."""
+def check(
+    config: Path, specs: Sequence[Path], *, data_dir: Path | None = None, lock: bool = False
+) -> Report:
+    """Check the specs, or the catalogue when none is named; `lock` writes its names down."""
     if specs:
-        return _check_specs(specs)
-    match load(config):
-        case Loaded(catalogue=catalogue, notes=notes):
+        return _check_specs(specs, data_dir)
+    match load(config, _cache(data_dir)):
+        case Loaded(catalogue=catalogue, notes=notes, names=names):
+            written = (f"{write_pins(config, names)}: written",) if lock else ()
             return Report(
                 checked=(str(config),),
                 problems=(),
-                notes=tuple(map(str, notes)),
+                notes=(*map(str, notes), *written),
                 skipped=tuple(catalogue.skipped),
                 tools=len(catalogue.tools),
             )
@@ -104,17 +120,50 @@ def check(config: Path, specs: Sequence[Path]) -> Report:
             return Report(checked=(str(config),), problems=problems)
 
 
-async def tools(config: Path) -> list[Mapping[str, Json]]:
+async def tools(config: Path, data_dir: Path | None = None) -> list[Mapping[str, Json]]:
     """Return a row per tool.
 
     Raises:
         BadInputError: the catalogue does not check.
     """
-    catalogue = catalogue_at(config)
-    return [_row(catalogue, tool) for tool in sorted(catalogue.tools, key=lambda tool: tool.name)]
+    catalogue = catalogue_at(config, data_dir)
+    listing = Listing(
+        Registry(catalogue), asks=lambda tool: isinstance(decide(catalogue.policy, tool), Ask)
+    )
+    ordered = sorted(catalogue.tools, key=lambda tool: tool.name)
+    return [_row(catalogue, listing, tool) for tool in ordered]
 
 
-def _row(catalogue: Catalogue, tool: ToolSpec) -> Mapping[str, Json]:
+async def init(spec: Path, config: Path, *, user: str) -> Draft:
+    """Write a first catalogue for `spec` at `config`.
+
+    Raises:
+        BadInputError: there is one already, or the spec cannot be used.
+    """
+    if config.exists():
+        raise BadInputError(f"there is a {config} already; name another file with --config")
+    try:
+        text = read_bytes(spec, SPEC_LIMITS.size)
+        document = Document(text, name=str(spec), read=below(spec.parent))
+    except OSError as error:
+        raise BadInputError(f"{spec}: cannot be read: {error.strerror or 'not a file'}") from error
+    except DocumentError as error:
+        place = f"{spec}:{error.spot.line}:{error.spot.column}"
+        raise BadInputError(f"{place}: {error.message}") from error
+    seen_from = os.path.relpath(spec.resolve(), config.resolve().parent)
+    made = draft(document, spec=seen_from.replace(os.sep, "/"), user=user)
+    with config.open("x") as file:
+        file.write(made.text)
+    match load(config):
+        case Broken(problems=problems):
+            todo = (*made.todo, *(str(problem) for problem in problems))
+            return replace(made, todo=todo)
+        case Loaded():
+            return made
+
+
+def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str, Json]:
+    weight = listing.weight(tool)
     return {
         "name": tool.name,
         "method": tool.method,
@@ -124,6 +173,8 @@ def _row(catalogue: Catalogue, tool: ToolSpec) -> Mapping[str, Json]:
         "upstream": tool.upstream,
         "risk_reason": tool.risk_reason,
         "source": tool.source,
+        "bytes": weight,
+        "tokens": weight // _BYTES_PER_TOKEN,
     }
 
 
@@ -137,18 +188,25 @@ def _policy(catalogue: Catalogue, tool: ToolSpec) -> str:
             return f"deny: {reason}"
 
 
-def _check_specs(specs: Sequence[Path]) -> Report:
+def _cache(data_dir: Path | None) -> Path | None:
+    return None if data_dir is None else data_dir / "cache"
+
+
+def _check_specs(specs: Sequence[Path], data_dir: Path | None) -> Report:
     problems: list[Problem] = []
+    notes: list[str] = []
     skipped: list[Skipped] = []
     count = 0
     for spec in specs:
-        checked = check_spec(spec)
+        checked = check_spec(spec, _cache(data_dir))
+        notes += map(str, checked.notes)
         problems += checked.problems
         skipped += checked.skipped
         count += len(checked.tools)
     return Report(
         checked=tuple(map(str, specs)),
         problems=tuple(problems),
+        notes=tuple(notes),
         skipped=tuple(skipped),
         tools=count,
     )

@@ -160,10 +160,10 @@ async def _serving(
 
 
 def _catalogue(options: Options) -> Catalogue:
-    loaded = loaded_at(options.config)
+    loaded = loaded_at(options.config, options.data_dir)
     for note in loaded.notes:
         _to_stderr(f"note: {note}")
-    if count := len(loaded.catalogue.skipped):
+    if count := len(loaded.skipped):
         noun = "operation" if count == 1 else "operations"
         _to_stderr(f"note: {count} {noun} cannot become tools; `signoff check` says why")
     return at_port(loaded.catalogue, options.port)

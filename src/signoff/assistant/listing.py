@@ -106,6 +106,10 @@ class Listing:
             self._outputs[spec.name] = self._promise(spec)
         return self._outputs[spec.name]
 
+    def weight(self, spec: ToolSpec) -> int:
+        """Return the bytes of a tool as it is listed on its own."""
+        return size_of(self._fitted(spec, self._server.refs, self._server.tool_bytes))
+
     def _style(self, client: str) -> RefStyle:
         default: RefStyle = "inline" if client in _INLINING else self._server.refs
         return self._server.client_refs.get(client, default)

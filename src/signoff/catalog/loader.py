@@ -30,7 +30,7 @@ from signoff.catalog.openapi.sources import ParsedCache
 from signoff.catalog.pins import PinError, Pins, read_pins
 from signoff.catalog.rules import read_policy
 from signoff.catalog.specs import ReadSpec, Specs, read_bytes, specs_below
-from signoff.catalog.upstreams import read_upstreams
+from signoff.catalog.upstreams import Offer, read_upstreams
 from signoff.catalog.yaml_source import SPEC_LIMITS, Limits, Spot, YamlError, locate
 
 FORMAT: Final = 1
@@ -42,11 +42,13 @@ class Loaded:
     """A catalogue that checks. `notes` are not mistakes, but an operator should read them.
 
     `names` has every operation's name, by upstream and `METHOD path`; it is what a lock pins.
+    `skipped` is what the index alone found unusable; `catalogue.skipped` compiles to find the rest.
     """
 
     catalogue: Catalogue
     notes: tuple[Problem, ...] = ()
     names: Pins = field(default_factory=dict[str, dict[str, str]])
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +119,15 @@ def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Brok
         problems.add(node.spot, 'a catalogue is a mapping that begins with "signoff: 1"')
         return Broken(problems=problems.ordered())
     root = Fields(node.value, path="", spot=node.spot, problems=problems)
-    catalogue, names = _catalogue(root, notes, specs, pins)
+    catalogue, offer = _catalogue(root, notes, specs, pins)
     root.close()
     if problems.found:
         return Broken(problems=problems.ordered())
     return Loaded(
         catalogue=replace(catalogue, digest=catalogue_digest(catalogue)),
         notes=notes.ordered(),
-        names=names,
+        names=offer.names,
+        skipped=tuple(offer.skipped),
     )
 
 
@@ -179,7 +182,7 @@ def catalogue_digest(catalogue: Catalogue) -> str:
     return digest(members)
 
 
-def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple[Catalogue, Pins]:
+def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple[Catalogue, Offer]:
     _check_format(root)
     people = read_people(root)
     server = read_server(root, people)
@@ -200,7 +203,7 @@ def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple
         users=people.users,
         skipped=offered.skipped,
     )
-    return catalogue, offer.names
+    return catalogue, offer
 
 
 def _check_format(root: Fields) -> None:

@@ -1,5 +1,7 @@
-"""`signoff check` and `signoff tools`: what a catalogue says, without starting anything."""
+"""`signoff check`, `tools` and `init`: what a catalogue says, without starting anything."""
 
+import getpass
+import re
 from pathlib import Path
 
 import click
@@ -7,16 +9,20 @@ import click
 from signoff.app import inspect
 from signoff.cli.failures import run
 from signoff.cli.options import as_json, config_option
-from signoff.cli.tables import document, out, table
+from signoff.cli.tables import document, note, out, table, visible
+from signoff.settings import Settings
 
 
 @click.command()
 @config_option
 @click.argument("specs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--lock", is_flag=True, help="Write the tools' names to capabilities.lock.")
 @as_json
-def check(config: Path, specs: tuple[Path, ...], *, json_: bool) -> None:
+def check(config: Path, specs: tuple[Path, ...], *, lock: bool, json_: bool) -> None:
     """Find every mistake in the catalogue, or in SPECs, with file, line and column."""
-    report = inspect.check(config, specs)
+    if lock and specs:
+        raise click.UsageError("--lock is for a catalogue; leave the specs out")
+    report = inspect.check(config, specs, data_dir=_data_dir(), lock=lock)
     out(document(report.as_json()) if json_ else report.text())
     if report.problems:
         raise SystemExit(1)
@@ -26,10 +32,58 @@ def check(config: Path, specs: tuple[Path, ...], *, json_: bool) -> None:
 @config_option
 @as_json
 def tools(config: Path, *, json_: bool) -> None:
-    """List the tools: method, path, risk, and what policy does."""
-    rows = run(inspect.tools(config))
-    columns = ("name", "method", "path", "risk", "policy", "upstream")
+    """List the tools: method, path, risk, what policy does, and what listing each costs."""
+    rows = run(inspect.tools(config, _data_dir()))
+    columns = ("name", "method", "path", "risk", "policy", "upstream", "bytes", "tokens")
     if json_:
         out(document(rows))
     else:
         out(table(columns, [[row[column] for column in columns] for row in rows]))
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@config_option
+@click.option("--user", default="", help="Who approves; without it, your own login name.")
+@as_json
+def init(spec: Path, config: Path, user: str, *, json_: bool) -> None:
+    """Write a first catalogue for the OpenAPI SPEC, and say what was guessed."""
+    made = run(inspect.init(spec, config, user=user or _login_name()))
+    if json_:
+        guesses = [
+            {
+                "operation": one.operation,
+                "group": one.group,
+                "word": one.word,
+                "raised": one.is_raised,
+            }
+            for one in made.guesses
+        ]
+        out(
+            document({
+                "config": str(config),
+                "tools": made.tools,
+                "guesses": guesses,
+                "todo": list(made.todo),
+            })
+        )
+        return
+    for guess in made.guesses:
+        note(visible(f"guessed: {guess}"))
+    for line in made.todo:
+        note(visible(f"to do: {line}"))
+    out(f"{config}: written, {made.tools} tools; read it, then run signoff check")
+
+
+def _data_dir() -> Path | None:
+    """Parsed specs are kept where a server's data is, if there is such a place already."""
+    folder = Settings().data_dir
+    return folder if folder.is_dir() else None
+
+
+def _login_name() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:64] or "me"

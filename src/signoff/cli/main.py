@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "check": "catalogue",
     "clients": "admin",
     "demo": "server",
+    "init": "catalogue",
     "login": "admin",
     "serve": "server",
     "tools": "catalogue",

@@ -77,7 +77,7 @@ def test_one_bad_operation_never_costs_the_others() -> None:
         ("POST /nobody", "the operation is not a mapping"),
         ("ANY /gone", 'the $ref "#/components/pathItems/Gone" points at nothing'),
         ("ANY /text", "there is something that is not a mapping"),
-        ("odd", "its path is not a plain path"),
+        ("odd", "its path holds a query, which belongs into parameters"),
     ]
 
 

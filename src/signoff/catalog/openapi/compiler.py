@@ -245,7 +245,9 @@ def _id(operation: Operation, extension: extensions.Extension) -> str | None:
 def _fault(operation: Operation) -> MappingError | None:
     if operation.fault is not None:
         return operation.fault
-    if not operation.path.startswith("/") or set(operation.path) & set("?#"):
+    if "?" in operation.path:
+        return MappingError("its path holds a query, which belongs into parameters")
+    if not operation.path.startswith("/") or "#" in operation.path:
         return MappingError("its path is not a plain path")
     return None
 
