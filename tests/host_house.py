@@ -8,7 +8,8 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -236,6 +237,7 @@ async def host_house(
     *,
     documents: Mapping[str, Any] | None = None,
     registrations_a_minute: int = 100,
+    monotonic: Callable[[], float] = time.monotonic,
     **profile: Any,
 ) -> AsyncGenerator[HostHouse, None]:
     """Run the house. `documents` are arguments of `ClientDocuments`."""
@@ -279,6 +281,7 @@ async def host_house(
             people=people,
             stores=provider_stores(database, sealer),
             now=database.now,
+            monotonic=monotonic,
             unavailable=(StorageBusyError,),
             hosts=parts,
         ),

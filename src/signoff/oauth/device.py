@@ -206,6 +206,8 @@ def normal(typed: str) -> str:
 
     What cannot be a code becomes the empty string.
     """
-    letters = "".join(one for one in typed[:64].upper() if one not in " -–—_.\t")  # noqa: RUF001
-    whole = len(letters) == USER_CODE_LENGTH and all(one in ALPHABET for one in letters)
-    return letters if whole else ""
+    letters = "".join(one for one in typed[:64] if one not in " -–—_.\t")  # noqa: RUF001
+    # Some letters become others in upper case: only ASCII is taken.
+    code = letters.upper() if letters.isascii() else ""
+    whole = len(code) == USER_CODE_LENGTH and all(one in ALPHABET for one in code)
+    return code if whole else ""
