@@ -68,6 +68,9 @@ from signoff.storage.sqlite import Database, StorageError
 from signoff.upstream.headers import References
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Transports
+from signoff.web.approver_api import ApproverApi
+from signoff.web.machine_clients import AdminApi
+from signoff.web.session import SignIn
 from signoff.web.site import SiteConfig, pages
 
 _SWEEP_S: Final = 1.0
@@ -265,6 +268,18 @@ async def _start(
         draining=draining,
     )
     site += hosts.pages(site_config, profile, directory, domain.sessions)
+    sign_in = SignIn(domain.sessions, public_url=issuer)
+    site += ApproverApi(approvals=approvals, sign_in=sign_in, now=database.now).routes()
+    site += AdminApi(
+        issuer=issuer,
+        clients=domain.clients,
+        people=people,
+        users=catalogue.users,
+        sign_in=sign_in,
+        keys=keyring,
+        revocations=stores.revocations,
+        now=database.now,
+    ).routes()
     operations = Operations(domain, end_calls_of=gate.end_calls_of)
 
     async def drain() -> None:

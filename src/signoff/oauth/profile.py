@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from signoff.oauth.pacing import TokenPace
 from signoff.schema import Validator
 
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 — an address
@@ -41,6 +42,7 @@ class Profile:
     default_expiry_s: int = 300
     longest_expiry_s: int = 72 * 3600
     client_token_s: int = 3600
+    token_pace: TokenPace = field(default_factory=TokenPace)
     held_at_most: int = 20_000
     hosts: bool = False
     """Whether MCP hosts sign people in here: code + PKCE, refresh tokens, device codes."""

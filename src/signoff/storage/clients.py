@@ -12,6 +12,7 @@ from typing import Final
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, JtiKind, Known, Secrets
 from signoff.oauth.delivery import Delivery
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
@@ -54,6 +55,11 @@ USED: Final = """
 UPDATE clients SET last_used_at = :now
 WHERE id = :id AND (expires_at IS NULL OR expires_at > :now)
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :id)
+"""
+DUE: Final = "SELECT due_at FROM paces WHERE kind = 'token' AND id = :id"
+KEEP_DUE: Final = """
+INSERT INTO paces (kind, id, due_at) VALUES ('token', :id, :due_at)
+ON CONFLICT (kind, id) DO UPDATE SET due_at = excluded.due_at
 """
 SPEND: Final = """
 INSERT INTO spent_ids (kind, issuer, value, expires_at)
@@ -190,12 +196,19 @@ class SqliteClients:
 
         return await self._database.write(job)
 
-    async def record_token(self, client_id: str, *, jti: str, scope: str) -> bool:
-        """Record a token issued to the client itself; False when it may not have one now."""
+    async def record_token(
+        self, client_id: str, *, jti: str, scope: str, pace: TokenPace
+    ) -> TokenRecord:
+        """Record a token issued to the client itself, if it may have one now and so soon."""
 
-        def job(tx: Tx) -> bool:
+        def job(tx: Tx) -> TokenRecord:
+            kept = tx.one(DUE, {"id": client_id})
+            due = take(None if kept is None else from_us(kept["due_at"]), now=tx.now, pace=pace)
+            if isinstance(due, TooSoon):
+                return due
             if not tx.execute(USED, {"id": client_id, "now": tx.now_us}):
-                return False
+                return MayNot()
+            tx.execute(KEEP_DUE, {"id": client_id, "due_at": to_us(due)})
             facts = AuditEvent(
                 event="client.token_issued",
                 subject=client_id,
@@ -203,7 +216,7 @@ class SqliteClients:
                 details={"jti": jti, "scope": scope},
             )
             tx.audit(facts)
-            return True
+            return Recorded()
 
         return await self._database.write(job)
 

@@ -7,11 +7,13 @@ there is no refresh token (§4.4.3).
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import assert_never
 
 from signoff.canonical import Json
 from signoff.oauth.clients import Client, Directory
-from signoff.oauth.errors import OAuthError, invalid_client
+from signoff.oauth.errors import OAuthError, busy, invalid_client
 from signoff.oauth.forms import Form
+from signoff.oauth.pacing import MayNot, Recorded, TooSoon
 from signoff.oauth.profile import Profile
 from signoff.tokens.keyring import Keyring
 
@@ -55,8 +57,18 @@ class ClientCredentialsGrant:
             **({"cnf": {"jkt": jkt}} if jkt else {}),
         }
         token = self._keyring.mint_access_token(claims)
-        if not await self._directory.record_token(client.id, jti=jti, scope=scope):
-            raise invalid_client(basic=False, detail="switched off meanwhile")
+        recorded = await self._directory.record_token(
+            client.id, jti=jti, scope=scope, pace=self._profile.token_pace
+        )
+        match recorded:
+            case Recorded():
+                pass
+            case TooSoon(retry_after_s=retry_after_s):
+                raise busy(retry_after_s=retry_after_s, status=429)
+            case MayNot():
+                raise invalid_client(basic=False, detail="switched off meanwhile")
+            case _:
+                assert_never(recorded)
         return {
             "access_token": token,
             "token_type": "Bearer" if jkt is None else "DPoP",

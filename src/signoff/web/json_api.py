@@ -1,0 +1,87 @@
+"""JSON at the web edge: a body read strictly, and an error as `error` and `error_description`.
+
+Owns both for the endpoints of a person's session and of the admin. Knows none of them.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from signoff.canonical import Json, JsonError, parse
+
+MAX_BODY: Final = 16_384
+_HEADERS: Final = {"cache-control": "no-store"}
+
+Members = Mapping[str, Json]
+Handler = Callable[[Request], Awaitable[tuple[Json, int]]]
+
+
+class ApiError(Exception):
+    """A request that is refused."""
+
+    def __init__(self, status: int, code: str, description: str) -> None:
+        super().__init__(description)
+        self.status, self.code, self.description = status, code, description
+
+
+def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return `handler` as an endpoint whose errors are answered here."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            members, status = await handler(request)
+        except ApiError as error:
+            return _json(
+                {"error": error.code, "error_description": error.description}, error.status
+            )
+        return _json(members, status)
+
+    return answer
+
+
+async def read_members(request: Request, known: frozenset[str]) -> Members:
+    """Return the JSON object of the body, with no member but the known ones.
+
+    Raises:
+        ApiError: 400, 413 or 415.
+    """
+    # A form of another site cannot send this type without asking first.
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise ApiError(415, "invalid_request", "this address takes JSON")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise ApiError(413, "invalid_request", "the body is too large")
+    try:
+        value = parse(bytes(body) or b"{}")
+    except JsonError as error:
+        raise ApiError(400, "invalid_request", "the body is not JSON") from error
+    if not isinstance(value, dict) or not set(value) <= known:
+        raise ApiError(400, "invalid_request", f"the members are {', '.join(sorted(known))}")
+    return value
+
+
+def text(given: Members, name: str) -> str:
+    """Return a member that is a text.
+
+    Raises:
+        ApiError: it is not there, or is something else.
+    """
+    value = given.get(name)
+    if not isinstance(value, str):
+        raise ApiError(400, "invalid_request", f"{name} is a text")
+    return value
+
+
+def _json(members: Json, status: int) -> Response:
+    challenge = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 — HTTP
+    return Response(
+        json.dumps(members, ensure_ascii=False),
+        status,
+        media_type="application/json",
+        headers={**_HEADERS, **challenge},
+    )

@@ -1,0 +1,250 @@
+"""The admin API of machine clients: /m2m/clients, for a machine with the scope or for an admin.
+
+Owns who may come in and the JSON of a client. An admin's session reads anywhere; it changes
+something only over https, because on plain http a cookie alone decides nothing. What a client may
+be stands in `oauth.clients`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from signoff.canonical import Json
+from signoff.catalog.model import User
+from signoff.oauth.clients import Client, ClientError, Issued, MachineClients
+from signoff.oauth.revocation import Revocations
+from signoff.tokens.keys import KeySource, TokenError
+from signoff.tokens.verify import key_id, verify_access_token
+from signoff.web.json_api import ApiError, Members, endpoint, read_members, text
+from signoff.web.session import PageError, SignIn
+
+SCOPE: Final = "signoff:clients"
+"""What a machine needs to manage clients, in a token for the audience `ISSUER/m2m`."""
+_MOST_DAYS: Final = 3650
+_CREATE: Final = frozenset({"name", "scopes", "audiences", "metadata", "expiresIn"})
+_UPDATE: Final = _CREATE | {"disabled"}
+_ROTATE: Final = frozenset({"overlapHours"})
+
+
+class People(Protocol):
+    """Switches clients off and on."""
+
+    async def disable(self, id: str, *, by: str) -> bool:  # noqa: A002 — user or client
+        """Switch off, with everything that ends by it."""
+        ...
+
+    async def enable(self, id: str, *, by: str) -> bool:  # noqa: A002 — user or client
+        """Switch on again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminApi:
+    """What the admin API works on. `issuer` is ours; its `/m2m` is the audience of admin tokens."""
+
+    issuer: str
+    clients: MachineClients
+    people: People
+    users: Mapping[str, User]
+    sign_in: SignIn
+    keys: KeySource
+    revocations: Revocations
+    now: Callable[[], datetime]
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        one = "/m2m/clients/{id}"
+        return [
+            Route("/m2m/clients", self._guarded(self._create, status=201), methods=["POST"]),
+            Route("/m2m/clients", self._guarded(self._list), methods=["GET"]),
+            Route(one, self._guarded(self._show), methods=["GET"]),
+            Route(one, self._guarded(self._update), methods=["PUT", "PATCH"]),
+            Route(one, self._guarded(self._delete), methods=["DELETE"]),
+            Route(f"{one}/rotate", self._guarded(self._rotate), methods=["POST"]),
+        ]
+
+    def _guarded(
+        self, handler: Callable[[Request, str], Awaitable[Json]], *, status: int = 200
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> tuple[Json, int]:
+            by = await self._admin(request)
+            try:
+                return await handler(request, by), status
+            except ClientError as error:
+                raise ApiError(400, "invalid_request", str(error)) from error
+
+        return endpoint(answer)
+
+    async def _admin(self, request: Request) -> str:
+        """Return who manages: a machine by its token, or an admin by the session."""
+        headers = request.headers.getlist("authorization")
+        if headers:
+            return await self._machine(headers)
+        viewer = await self.sign_in.viewer(request)
+        if viewer is None:
+            raise ApiError(401, "invalid_token", "sign in, or send an access token")
+        user = self.users.get(viewer.user_id)
+        if user is None or not user.admin:
+            raise ApiError(403, "access_denied", "only an admin manages clients")
+        if request.method != "GET":
+            try:
+                self.sign_in.check_origin(request)
+            except PageError as error:
+                raise ApiError(403, "access_denied", error.text) from error
+            if not self.sign_in.https:
+                raise ApiError(
+                    403, "access_denied", "a session changes clients only over https; use a token"
+                )
+        return user.id
+
+    async def _machine(self, headers: list[str]) -> str:
+        scheme, _, token = headers[0].partition(" ")
+        refused = ApiError(401, "invalid_token", "the access token is not valid here")
+        if len(headers) > 1 or scheme.lower() != "bearer":
+            raise refused
+        try:
+            claims = verify_access_token(
+                token.strip(" "),
+                keys=await self.keys.keys_for(key_id(token.strip(" "))),
+                issuer=self.issuer,
+                audience=f"{self.issuer}/m2m",
+                now=self.now(),
+            )
+        except TokenError as error:
+            raise refused from error
+        client_id, jti, sub = (str(claims[name]) for name in ("client_id", "jti", "sub"))
+        standing = await self.revocations.standing(jti, sub=sub, client_id=client_id)
+        if "cnf" in claims or sub != client_id or not standing:
+            raise refused
+        if SCOPE not in str(claims.get("scope", "")).split(" "):
+            raise ApiError(403, "insufficient_scope", f"the token needs scope {SCOPE}")
+        return client_id
+
+    async def _create(self, request: Request, by: str) -> Json:
+        given = await read_members(request, _CREATE)
+        issued = await self.clients.create(
+            name=text(given, "name"),
+            by=by,
+            scopes=_texts(given, "scopes") or (),
+            audiences=_texts(given, "audiences") or (),
+            metadata=_metadata(given),
+            expires_in=_days(given),
+        )
+        return _issued(issued)
+
+    async def _list(self, request: Request, by: str) -> Json:
+        del by
+        limit, offset = _count(request, "limit", 50), _count(request, "offset", 0)
+        return [_client(client) for client in await self.clients.list(limit=limit, offset=offset)]
+
+    async def _show(self, request: Request, by: str) -> Json:
+        del by
+        return _client(await self._client(request))
+
+    async def _update(self, request: Request, by: str) -> Json:
+        given = await read_members(request, _UPDATE)
+        client = await self._client(request)
+        disabled = given.get("disabled")
+        if disabled is not None and not isinstance(disabled, bool):
+            raise ApiError(400, "invalid_request", "disabled is true or false")
+        if set(given) - {"disabled"}:
+            await self.clients.update(
+                client.id,
+                by=by,
+                name=text(given, "name") if "name" in given else None,
+                scopes=_texts(given, "scopes"),
+                audiences=_texts(given, "audiences"),
+                metadata=_metadata(given),
+                expires_in=_days(given),
+            )
+        if disabled is True:
+            await self.people.disable(client.id, by=by)
+        elif disabled is False:
+            await self.people.enable(client.id, by=by)
+        return _client(await self.clients.show(client.id))
+
+    async def _rotate(self, request: Request, by: str) -> Json:
+        given = await read_members(request, _ROTATE)
+        client = await self._client(request)
+        hours = given.get("overlapHours", 0)
+        if isinstance(hours, bool) or not isinstance(hours, int):
+            raise ApiError(400, "invalid_request", "overlapHours is a whole number")
+        overlap = timedelta(hours=max(-1, min(hours, 1000)))
+        return _issued(await self.clients.rotate(client.id, by=by, overlap=overlap))
+
+    async def _delete(self, request: Request, by: str) -> Json:
+        client = await self._client(request)
+        await self.clients.delete(client.id, by=by)
+        return {"success": True}
+
+    async def _client(self, request: Request) -> Client:
+        """Return the client of the path: a machine, never a gate or one that registered itself."""
+        try:
+            client = await self.clients.show(request.path_params["id"])
+        except ClientError:
+            client = None
+        if client is None or client.role != "machine" or client.origin != "operator":
+            raise ApiError(404, "not_found", "there is no such client")
+        return client
+
+
+def _texts(given: Members, name: str) -> list[str] | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ApiError(400, "invalid_request", f"{name} is a list of texts")
+    return cast("list[str]", value)
+
+
+def _metadata(given: Members) -> Mapping[str, Json] | None:
+    value = given.get("metadata")
+    if value is not None and not isinstance(value, dict):
+        raise ApiError(400, "invalid_request", "metadata is an object")
+    return value
+
+
+def _days(given: Members) -> timedelta | None:
+    value = given.get("expiresIn")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_DAYS:
+        raise ApiError(400, "invalid_request", f"expiresIn is 1 to {_MOST_DAYS} days")
+    return timedelta(days=value)
+
+
+def _count(request: Request, name: str, default: int) -> int:
+    given = request.query_params.get(name, str(default))
+    if not given.isascii() or not given.isdecimal() or len(given) > 6:  # noqa: PLR2004 — a bound
+        raise ApiError(400, "invalid_request", f"{name} is a whole number")
+    return int(given)
+
+
+def _issued(issued: Issued) -> Json:
+    return {**_client(issued.client), "clientSecret": issued.secret}
+
+
+def _client(client: Client) -> dict[str, Json]:
+    return {
+        "id": client.id,
+        "clientId": client.id,
+        "name": client.name,
+        "scopes": [*client.scopes],
+        "audiences": [*client.audiences],
+        "metadata": dict(client.metadata),
+        "disabled": client.disabled,
+        "startingCharacters": client.secret_start,
+        "createdAt": _at(client.created_at),
+        "updatedAt": _at(client.updated_at),
+        "expiresAt": _at(client.expires_at),
+        "lastUsedAt": _at(client.last_used_at),
+    }
+
+
+def _at(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
