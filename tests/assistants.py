@@ -89,7 +89,10 @@ async def inspector(
     if stdio:
         config = server.config.with_name("mcp.json")
         command, *rest = stdio_arguments(server)
-        config.write_text(json.dumps({"mcpServers": {"bank": {"command": command, "args": rest}}}))
+        # The Inspector gives a server little of its own environment.
+        env = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        entry = {"command": command, "args": rest, "env": env}
+        config.write_text(json.dumps({"mcpServers": {"bank": entry}}))
         options += ["--config", str(config), "--server", "bank"]
     else:
         options += ["--server-url", f"{server.url}/mcp"]

@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 import httpx2
 import yaml
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, Error, Page
 
 from scripted_person import ScriptedPerson
 from signoff.canonical import Json
@@ -209,15 +209,28 @@ class Person:
 
     async def open(self, approval_id: str) -> Page:
         """Open one card."""
-        await self.page.goto(f"{self.server.url}/approvals/{approval_id}")
+        await self._go(f"/approvals/{approval_id}")
         return self.page
 
     async def open_first(self) -> Page:
         """Open the first waiting card from the list."""
-        await self.page.goto(f"{self.server.url}/approvals")
+        await self._go("/approvals")
         await self.page.locator("a[href*='/approvals/apr_']").first.click()
         await self.page.wait_for_url("**/approvals/apr_*")
         return self.page
+
+    async def _go(self, path: str) -> None:
+        async def arrived() -> bool:
+            try:
+                await self.page.goto(f"{self.server.url}{path}")
+            except Error as error:
+                # A live page reloads itself when something happens, also while it is left.
+                if "interrupted by another navigation" not in error.message:
+                    raise
+                return False
+            return True
+
+        await until(arrived)
 
     async def approve(self) -> None:
         """Approve the card that is open."""
