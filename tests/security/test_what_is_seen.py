@@ -215,7 +215,8 @@ def test_a_word_that_reads_as_another_is_warned_of(text: str) -> None:
     "text",
     [
         "coco", "25", "naïve", "Müller", "m²",
-        "\u043f\u0440\u0438\u0432\u0435\u0442, \u0441\u043e \u043c\u043d\u043e\u0439", "Ангела", "東京", "café",
+        "\u043f\u0440\u0438\u0432\u0435\u0442, \u0441\u043e \u043c\u043d\u043e\u0439",
+        "Ангела", "東京", "café",
         "\u0665\u0666", "Ελλάδα",
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, cast
 
 import orjson
 
-from signoff.canonical import Json
+from signoff.canonical import Json, JsonError, parse
 
 RESENT: Final = "io.signoff/resent"
 """In `_meta` of a request that an owner which is gone may have begun."""
@@ -126,7 +126,10 @@ def _object(value: Json) -> dict[str, Json]:
 
 
 def _marked(line: bytes) -> bytes:
-    message = _members(line)
+    try:
+        message = _object(parse(line))  # exactly: this one becomes bytes again
+    except JsonError:
+        return line  # the owner refuses it, as the one before did
     if message.get("method") != "tools/call":
         return line
     params = _object(message.get("params"))

@@ -30,6 +30,7 @@ _REDEEM_WITHIN: Final = timedelta(seconds=120)
 _LEAST_EXPIRY_S: Final = 30
 _TELLS: Final = 6
 _TOLD_BY_US: Final = frozenset({
+    State.WITHDRAWN,  # perhaps after the yes: then the page would say for ever that it runs
     State.SUCCEEDED,
     State.FAILED,
     State.REFUSED,
