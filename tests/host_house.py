@@ -98,7 +98,11 @@ class HostHouse:
         return returned(location)["code"]
 
     async def token(
-        self, form: Mapping[str, Any], *, auth: httpx2.BasicAuth | None = None, **headers: str
+        self,
+        form: Mapping[str, Any],
+        *,
+        auth: httpx2.BasicAuth | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         data = {name: value for name, value in form.items() if value is not None}
         if auth is None:

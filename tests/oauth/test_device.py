@@ -53,7 +53,7 @@ async def poll(
     house: HostHouse, client_id: str, device_code: str, **headers: str
 ) -> httpx2.Response:
     form = {"grant_type": DEVICE_CODE, "device_code": device_code, "client_id": client_id}
-    return await house.token(form, **headers)
+    return await house.token(form, headers=headers)
 
 
 async def entered(person: Person, user_code: str) -> httpx2.Response:

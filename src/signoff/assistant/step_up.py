@@ -36,17 +36,17 @@ class StepUp:
         message = await receive()
         caller = cast("Caller", scope[CALLER_KEY])
         body = cast("bytes", message.get("body", b""))
-        missing: set[str] = set()
+        needed: set[str] = set()
         for tool, arguments in _called(body):
-            missing |= await self._needed(caller, tool, arguments) - held
-        if missing:
-            await self._refuse(send, missing)
+            needed |= await self._needed(caller, tool, arguments)
+        if not needed <= held:
+            await self._refuse(send, needed)
             return
         await self._app(scope, _first(message, receive), send)
 
-    async def _refuse(self, send: Send, missing: set[str]) -> None:
+    async def _refuse(self, send: Send, needed: set[str]) -> None:
         # All that the call needs: a client asks for the union with what it had.
-        wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, missing))])
+        wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, needed - {SCOPE}))])
         reason = "this tool needs a scope that the token does not have"
         challenge = (
             f'Bearer error="insufficient_scope", error_description="{reason}", '

@@ -1,0 +1,171 @@
+"""Tools that need a scope of their own: 403 with the scope to ask for, whichever way one calls."""
+
+import asyncio
+import json
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import gate_parts
+from mcp_parts import LEGACY, MODERN, PAID, TOKEN, Signoff, client, running
+
+PAY = replace(gate_parts.PAY, output_schema=PAID, scopes=("payments", "payments.high"))
+METADATA = f"{gate_parts.ISSUER}/.well-known/oauth-protected-resource/mcp"
+CHALLENGE = (
+    'Bearer error="insufficient_scope", '
+    'error_description="this tool needs a scope that the token does not have", '
+    f'resource_metadata="{METADATA}", scope="mcp payments payments.high"'
+)
+ARGUMENTS = dict(gate_parts.ARGUMENTS)
+
+
+def here(tmp_path: Path) -> AbstractAsyncContextManager[Signoff]:
+    return running(tmp_path, tools=(PAY, gate_parts.READ))
+
+
+def token(signoff: Signoff, scope: str, **changed: Any) -> str:
+    return signoff.keyring.mint_access_token(signoff.claims(scope=scope, **changed))
+
+
+def call(tool: str, arguments: Any, *, id_: int = 1) -> dict[str, Any]:
+    return {
+        "jsonrpc": "2.0",
+        "id": id_,
+        "method": "tools/call",
+        "params": {
+            "name": tool,
+            "arguments": arguments,
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": MODERN,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    }
+
+
+async def post(signoff: Signoff, bearer: str, message: Any, **headers: str) -> httpx2.Response:
+    sent = {
+        "authorization": f"Bearer {bearer}",
+        "accept": "application/json, text/event-stream",
+        "content-type": "application/json",
+        **headers,
+    }
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        return await http.post(signoff.url, content=json.dumps(message), headers=sent)
+
+
+def refused(answer: httpx2.Response) -> None:
+    assert answer.status_code == 403, answer.text
+    assert answer.headers["www-authenticate"] == CHALLENGE
+    assert answer.json()["error"] == "insufficient_scope"
+
+
+def modern(name: str) -> dict[str, str]:
+    return {
+        "mcp-protocol-version": MODERN,
+        "mcp-method": "tools/call",
+        "mcp-name": name,
+    }
+
+
+async def test_the_challenge_names_every_scope_the_call_needs(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff:
+        for scope in ("mcp", "mcp payments", "mcp payments.high other"):
+            answer = await post(
+                signoff, token(signoff, scope), call(PAY.name, ARGUMENTS), **modern(PAY.name)
+            )
+            refused(answer)
+        assert signoff.bank.payments == []
+        assert await signoff.approvals.inbox("alice") == []
+
+
+@pytest.mark.parametrize("era", [LEGACY, MODERN])
+async def test_a_token_with_the_scopes_calls_the_tool(tmp_path: Path, era: str) -> None:
+    async with here(tmp_path) as signoff:
+        bearer = token(signoff, "mcp payments payments.high")
+        async with client(signoff.url, era=era, token=bearer) as it:
+            work = asyncio.create_task(it.call_tool(PAY.name, ARGUMENTS))
+            await signoff.decide()
+            assert not (await work).is_error
+        assert len(signoff.bank.payments) == 1
+
+
+async def test_a_tool_that_needs_nothing_more_is_called_with_the_doors_scope(
+    tmp_path: Path,
+) -> None:
+    async with here(tmp_path) as signoff:
+        async with client(signoff.url, token=token(signoff, "mcp")) as it:
+            tools = {tool.name for tool in (await it.list_tools()).tools}
+            assert {PAY.name, gate_parts.READ.name} <= tools
+            result = await it.call_tool(gate_parts.READ.name, {"account": "a"})
+            assert not result.is_error
+
+
+async def test_the_body_decides_whatever_the_headers_say(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff:
+        bearer = token(signoff, "mcp")
+        for name in (gate_parts.READ.name, "call_status", ""):
+            refused(await post(signoff, bearer, call(PAY.name, ARGUMENTS), **modern(name)))
+        refused(await post(signoff, bearer, call(PAY.name, ARGUMENTS)))
+
+
+async def test_a_batch_is_refused_for_any_of_its_calls(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff:
+        batch = [call(gate_parts.READ.name, {"account": "a"}), call(PAY.name, ARGUMENTS, id_=2)]
+        refused(await post(signoff, token(signoff, "mcp"), batch))
+        assert signoff.bank.headers == []
+
+
+async def test_repeating_a_call_needs_what_the_call_needed(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff:
+        async with client(signoff.url, token=token(signoff, "mcp payments payments.high")) as it:
+            work = asyncio.create_task(it.call_tool(PAY.name, ARGUMENTS))
+            card = await signoff.card()
+            await signoff.decide()
+            await work
+        repeat = call("repeat_call", {"call_id": card.call_id})
+        refused(await post(signoff, token(signoff, "mcp"), repeat, **modern("repeat_call")))
+        assert len(signoff.bank.payments) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [PAY.name]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 7}},
+        call("no_such_tool", {}),
+        call("repeat_call", {"call_id": "call_unknown"}),
+        call("repeat_call", {"call_id": {"x": 1}}),
+        call(PAY.name.upper(), ARGUMENTS),
+        "text",
+        None,
+    ],
+)
+async def test_what_calls_no_such_tool_is_left_to_the_protocol(
+    tmp_path: Path, message: Any
+) -> None:
+    async with here(tmp_path) as signoff:
+        answer = await post(signoff, token(signoff, "mcp"), message)
+        assert answer.status_code != 403
+        assert signoff.bank.payments == []
+
+
+async def test_the_local_secret_is_limited_by_no_scope(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff, client(signoff.url, token=TOKEN) as it:
+        work = asyncio.create_task(it.call_tool(PAY.name, ARGUMENTS))
+        await signoff.decide("deny")
+        assert (await work).is_error
+
+
+async def test_a_token_without_the_doors_scope_does_not_get_as_far(tmp_path: Path) -> None:
+    async with here(tmp_path) as signoff:
+        answer = await post(
+            signoff, token(signoff, "payments payments.high"), call(PAY.name, ARGUMENTS)
+        )
+        assert answer.status_code == 403
+        assert 'scope="mcp"' in answer.headers["www-authenticate"]
