@@ -207,3 +207,11 @@ def test_a_basic_credential_is_known_by_its_password_too() -> None:
 
 def test_a_very_short_secret_is_not_searched_for() -> None:
     assert spellings("ab") == ()
+
+
+def test_a_fingerprint_is_the_same_however_its_texts_are_split() -> None:
+    """A caller's name between texts is one text once the frozen reference is read back."""
+    split = (Text(text="a "), Text(text="alice"), Text(text=" "), *parsed("${env:BANK_TOKEN}"))
+    whole = parsed("a alice ${env:BANK_TOKEN}")
+    assert references().fingerprint("X", split) == references().fingerprint("X", whole)
+    assert references().fingerprint("X", split) != references().fingerprint("X", split[1:])

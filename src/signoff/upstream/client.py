@@ -8,6 +8,7 @@ setting, follows no redirect, never repeats a request.
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -51,9 +52,9 @@ class Client(Protocol):
 
 
 class Pool:
-    """The client: connections by origin. `tls` verifies certificates and names."""
+    """The client: connections by origin. `tls` gives what verifies certificates and names."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
         self._idle: dict[Origin, deque[Connection]] = {}
         self._rooms: dict[Origin, asyncio.Semaphore] = {}
@@ -121,7 +122,7 @@ class Pool:
         if origin.socket is not None:
             _, connection = await loop.create_unix_connection(Connection, str(origin.socket))
             return connection
-        tls = self._tls if origin.scheme == "https" else None
+        tls = self._tls() if origin.scheme == "https" else None
         name = origin.host if tls is not None else None
         if origin.guard is None:
             _, connection = await loop.create_connection(

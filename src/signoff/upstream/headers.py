@@ -236,9 +236,16 @@ class References:
         if not kinds & {"env", "file"}:
             return None
         pieces = [folded(name)]
+        after_text = False
         for part in parts:
-            static = isinstance(part, Text) or part.kind == "approval"
-            pieces.append(str(part) if static else self._secret(part))
+            if not isinstance(part, Text):
+                pieces.append(str(part) if part.kind == "approval" else self._secret(part))
+            elif after_text:
+                # A caller's member beside a text is one text once the reference is read back.
+                pieces[-1] += part.text
+            else:
+                pieces.append(part.text)
+            after_text = isinstance(part, Text)
         return hmac.digest(self._key, "\x00".join(pieces).encode(), "sha256").hex()
 
     def hidden_fingerprint(self, name: str, value: str, *, call_id: str | None) -> str:

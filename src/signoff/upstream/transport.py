@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import httpx2
 from pydantic import SecretStr
 
 from signoff.catalog.model import Upstream
@@ -28,7 +29,7 @@ from signoff.upstream.app_upstream import served
 from signoff.upstream.client import Client, Pool
 from signoff.upstream.client_credentials import TokenSource
 from signoff.upstream.connection import ExchangeError, Fault, Outgoing
-from signoff.upstream.credentials import Credentials, with_cookies, with_query
+from signoff.upstream.credentials import Credentials, problems_of, with_cookies, with_query
 from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Resolve
 from signoff.upstream.headers import CredentialError, References, parsed
@@ -120,10 +121,10 @@ class Transports:
         Raises:
             UpstreamError: a base URL or a hook cannot be used, or an app does not start.
         """
-        tls = self._tls or _system_tls(self._upstreams)
-        if tls.verify_mode != ssl.CERT_REQUIRED or not tls.check_hostname:
-            raise UpstreamError("certificates of upstreams are always verified")
-        tls.set_alpn_protocols(["http/1.1"])
+        if problems := [p for one in self._upstreams for p in problems_of(one, self._references)]:
+            raise UpstreamError("\n".join(problems))
+        if self._tls is not None or any(map(_is_secure, self._upstreams)):
+            self._context()
         self._hooks.load(
             credential.hook
             for upstream in self._upstreams
@@ -138,7 +139,7 @@ class Transports:
                         served(upstream, data_dir=self._data_dir)
                     )
                 self._routes[upstream.name] = Routes(upstream, socket=path, resolve=self._resolve)
-            self._client = Pool(tls)
+            self._client = Pool(self._context)
             stack.push_async_callback(self._client.close)
             self._stack = stack.pop_all()
         return self
@@ -151,6 +152,15 @@ class Transports:
     ) -> None:
         self._routes.clear()
         await self._stack.__aexit__(kind, error, trace)
+
+    def _context(self) -> ssl.SSLContext:
+        # Loading the system's certificates costs 20 ms and is done once, if at all.
+        if self._tls is None:
+            self._tls = httpx2.create_ssl_context(trust_env=False)
+        if self._tls.verify_mode != ssl.CERT_REQUIRED or not self._tls.check_hostname:
+            raise UpstreamError("certificates of upstreams are always verified")
+        self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
 
     async def send(
         self,
@@ -297,6 +307,8 @@ class Transports:
                 incoming = await client.exchange(route.origin, outgoing, _Unwatched(), fresh=True)
         except (ExchangeError, TimeoutError, UpstreamError, UnicodeEncodeError):
             raise CredentialError("the token endpoint did not answer") from None
+        if incoming.cut:
+            raise CredentialError("the token endpoint answered with more than a token")
         return incoming.status, incoming.body
 
 
@@ -343,13 +355,8 @@ class _Unwatched:
         """Let the first byte leave."""
 
 
-def _system_tls(upstreams: Iterable[Upstream]) -> ssl.SSLContext:
-    # Loading the system's certificates costs 20 ms and is done once, if at all.
-    for upstream in upstreams:
-        urls = [upstream.base_url, *(one.token_url or "" for one in upstream.credentials.values())]
-        if any(url.startswith("https:") for url in urls):
-            return ssl.create_default_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _is_secure(upstream: Upstream) -> bool:
+    return upstream.base_url.startswith("https:")
 
 
 _FAULTS: Final[Mapping[Fault, str]] = {
