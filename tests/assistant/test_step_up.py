@@ -97,12 +97,14 @@ async def test_a_token_with_the_scopes_calls_the_tool(tmp_path: Path, era: str) 
 async def test_a_tool_that_needs_nothing_more_is_called_with_the_doors_scope(
     tmp_path: Path,
 ) -> None:
-    async with here(tmp_path) as signoff:
-        async with client(signoff.url, token=token(signoff, "mcp")) as it:
-            tools = {tool.name for tool in (await it.list_tools()).tools}
-            assert {PAY.name, gate_parts.READ.name} <= tools
-            result = await it.call_tool(gate_parts.READ.name, {"account": "a"})
-            assert not result.is_error
+    async with (
+        here(tmp_path) as signoff,
+        client(signoff.url, token=token(signoff, "mcp")) as it,
+    ):
+        tools = {tool.name for tool in (await it.list_tools()).tools}
+        assert {PAY.name, gate_parts.READ.name} <= tools
+        result = await it.call_tool(gate_parts.READ.name, {"account": "a"})
+        assert not result.is_error
 
 
 async def test_the_body_decides_whatever_the_headers_say(tmp_path: Path) -> None:
