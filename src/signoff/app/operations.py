@@ -5,24 +5,24 @@ Owns the table of operations and their JSON. None of them approves.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, cast
 
+from signoff.app.client_operations import ClientOperations
 from signoff.app.domain import Domain
 from signoff.approvals.service import MAX_REASON
 from signoff.audit import Broken, Intact
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
 from signoff.gate.call import Call
-from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Client, ClientError, Issued
+from signoff.oauth.user_codes import UserCodeError, UserCodes
 from signoff.storage.audit_log import HEAD_FILE, read_head, tail, verify_log
 from signoff.storage.operator import OPERATOR, OperatorCalls
 from signoff.storage.sessions import DisabledUserError
+from signoff.storage.user_codes import SqliteUserCodes
 from signoff.tokens.keys import TokenError
 
 _TAIL: Final = 20
-_GRANTS: Final[Mapping[str, str]] = {"client_credentials": CLIENT_CREDENTIALS, "ciba": CIBA}
-_GRANT_NAMES: Final = {grant: name for name, grant in _GRANTS.items()}
 
 Parameters = Mapping[str, Json]
 
@@ -49,14 +49,13 @@ class Operations:
             "calls.list": self.list_calls,
             "calls.show": self.show_call,
             "calls.deny": self.deny_call,
-            "clients.create": self.create_client,
-            "clients.list": self.list_clients,
-            "clients.show": self.show_client,
-            "clients.rotate": self.rotate_client,
-            "clients.delete": self.delete_client,
+            **ClientOperations(
+                self.clients, self.people, end_calls_of=self._end_calls_of
+            ).handlers(),
             "users.list": self.list_users,
             "users.disable": self.disable_user,
             "users.enable": self.enable_user,
+            "users.code": self.set_user_code,
             "audit.verify": self.verify_audit,
             "audit.tail": self.tail_audit,
         }
@@ -91,45 +90,6 @@ class Operations:
             raise AdminError(f"{call.id} is {call.state}: there is nothing left to deny")
         return {"id": call.id, "state": "denied"}
 
-    async def create_client(self, parameters: Parameters) -> Json:
-        days = parameters.get("days")
-        grants = _texts(parameters, "grants") or ["client_credentials"]
-        try:
-            issued = await self.clients.create(
-                name=str(parameters.get("name", "")),
-                by=OPERATOR,
-                grant_types=[_GRANTS.get(grant, grant) for grant in grants],
-                scopes=_texts(parameters, "scopes"),
-                audiences=_texts(parameters, "audiences"),
-                expires_in=timedelta(days=days) if isinstance(days, int) else None,
-            )
-        except ClientError as error:
-            raise AdminError(str(error)) from error
-        return _issued(issued)
-
-    async def list_clients(self, parameters: Parameters) -> Json:
-        del parameters
-        return [_client(client) for client in await self.clients.list(limit=200)]
-
-    async def show_client(self, parameters: Parameters) -> Json:
-        try:
-            return _client(await self.clients.show(_text(parameters, "client_id")))
-        except ClientError as error:
-            raise AdminError(str(error)) from error
-
-    async def rotate_client(self, parameters: Parameters) -> Json:
-        try:
-            return _issued(await self.clients.rotate(_text(parameters, "client_id"), by=OPERATOR))
-        except ClientError as error:
-            raise AdminError(str(error)) from error
-
-    async def delete_client(self, parameters: Parameters) -> Json:
-        try:
-            await self.clients.delete(_text(parameters, "client_id"), by=OPERATOR)
-        except ClientError as error:
-            raise AdminError(str(error)) from error
-        return {}
-
     async def list_users(self, parameters: Parameters) -> Json:
         del parameters
         disabled = await self.people.disabled()
@@ -158,6 +118,21 @@ class Operations:
         user = self._user(parameters.get("user"))
         if not await self.people.enable(user, by=OPERATOR):
             raise AdminError(f"{user} is not disabled")
+        return {}
+
+    async def set_user_code(self, parameters: Parameters) -> Json:
+        """Set the code without which clients that ask for one cannot prompt this user."""
+        user = self._user(parameters.get("user"))
+        codes = UserCodes(SqliteUserCodes(self.database))
+        code = parameters.get("code")
+        if code is None:
+            if not await codes.remove(user, by=OPERATOR):
+                raise AdminError(f"{user} has no code")
+            return {}
+        try:
+            await codes.choose(user, str(code), by=OPERATOR)
+        except UserCodeError as error:
+            raise AdminError(str(error)) from error
         return {}
 
     async def verify_audit(self, parameters: Parameters) -> Json:
@@ -218,32 +193,6 @@ def _call(call: Call) -> dict[str, Json]:
     }
 
 
-def _client(client: Client) -> dict[str, Json]:
-    return {
-        "client_id": client.id,
-        "name": client.name,
-        "role": client.role,
-        "grants": " ".join(sorted(_GRANT_NAMES.get(one, one) for one in client.grant_types)),
-        "scopes": " ".join(client.scopes),
-        "audiences": " ".join(client.audiences),
-        "disabled": client.disabled,
-        "secret_starts": client.secret_start,
-        "created_at": _at(client.created_at),
-        "expires_at": _at(client.expires_at),
-        "last_used_at": _at(client.last_used_at),
-    }
-
-
-def _issued(issued: Issued) -> dict[str, Json]:
-    return {
-        "client_id": issued.client.id,
-        "client_secret": issued.secret,
-        "name": issued.client.name,
-        "scopes": " ".join(issued.client.scopes),
-        "expires_at": _at(issued.client.expires_at),
-    }
-
-
 def _at(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
 
@@ -253,8 +202,3 @@ def _text(parameters: Parameters, name: str) -> str:
     if not isinstance(value, str):
         raise AdminError(f"{name} is missing")
     return value
-
-
-def _texts(parameters: Parameters, name: str) -> list[str]:
-    values = parameters.get(name)
-    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

@@ -14,7 +14,7 @@ _COMMANDS: Final = {
     "call": "call",
     "calls": "admin",
     "check": "catalogue",
-    "clients": "admin",
+    "clients": "clients",
     "demo": "server",
     "init": "catalogue",
     "login": "admin",

@@ -1,0 +1,213 @@
+"""The commands about machine clients and gates, and the JSON of a client.
+
+Owns how an operator's words become the settings of a client. What a client may be stands in
+`oauth.clients`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+from signoff.canonical import Json
+from signoff.desk.admin import AdminError, AdminHandler
+from signoff.oauth.clients import (
+    CIBA,
+    CLIENT_CREDENTIALS,
+    Client,
+    ClientError,
+    Issued,
+    MachineClients,
+    Role,
+)
+from signoff.oauth.delivery import Delivery, DeliveryMode
+from signoff.storage.operator import OPERATOR
+from signoff.storage.people import SqlitePeople
+
+_GRANTS: Final[Mapping[str, str]] = {"client_credentials": CLIENT_CREDENTIALS, "ciba": CIBA}
+_GRANT_NAMES: Final = {grant: name for name, grant in _GRANTS.items()}
+
+Parameters = Mapping[str, Json]
+
+
+class ClientOperations:
+    """The operations on clients."""
+
+    def __init__(
+        self,
+        clients: MachineClients,
+        people: SqlitePeople,
+        *,
+        end_calls_of: Callable[[str], Awaitable[object]] | None,
+    ) -> None:
+        self._clients, self._people, self._end_calls_of = clients, people, end_calls_of
+
+    def handlers(self) -> Mapping[str, AdminHandler]:
+        """Return the operations by name."""
+        return {
+            "clients.create": _refusing(self.create),
+            "clients.list": _refusing(self.list),
+            "clients.show": _refusing(self.show),
+            "clients.update": _refusing(self.update),
+            "clients.rotate": _refusing(self.rotate),
+            "clients.disable": _refusing(self.disable),
+            "clients.enable": _refusing(self.enable),
+            "clients.delete": _refusing(self.delete),
+        }
+
+    async def create(self, parameters: Parameters) -> Json:
+        role = cast("Role", parameters.get("role") or "machine")
+        jwks = _maybe(parameters, "jwks")
+        grants = _texts(parameters, "grants") or ["client_credentials"]
+        if role == "gate":
+            if jwks is None:
+                raise ClientError("a gate signs with its own key: --jwks FILE")
+            grants = ["ciba"]
+        issued = await self._clients.create(
+            name=str(parameters.get("name", "")),
+            by=OPERATOR,
+            role=role,
+            grant_types=[_GRANTS.get(grant, grant) for grant in grants],
+            scopes=_texts(parameters, "scopes") or (),
+            audiences=_texts(parameters, "audiences") or (),
+            expires_in=_days(parameters),
+            jwks=jwks,
+            delivery=_delivery(Delivery(), parameters),
+            dpop_bound=parameters.get("dpop") is True,
+        )
+        return _issued(issued)
+
+    async def list(self, parameters: Parameters) -> Json:
+        del parameters
+        return [describe(client) for client in await self._clients.list(limit=200)]
+
+    async def show(self, parameters: Parameters) -> Json:
+        return describe(await self._clients.show(_text(parameters, "client_id")))
+
+    async def update(self, parameters: Parameters) -> Json:
+        before = await self._clients.show(_text(parameters, "client_id"))
+        dpop = parameters.get("dpop")
+        after = await self._clients.update(
+            before.id,
+            by=OPERATOR,
+            name=_maybe(parameters, "name"),
+            scopes=_texts(parameters, "scopes"),
+            audiences=_texts(parameters, "audiences"),
+            expires_in=_days(parameters),
+            delivery=_delivery(before.delivery, parameters),
+            dpop_bound=dpop if isinstance(dpop, bool) else None,
+        )
+        return describe(after)
+
+    async def rotate(self, parameters: Parameters) -> Json:
+        hours = parameters.get("overlap_hours")
+        overlap = timedelta(hours=hours if isinstance(hours, int) else 0)
+        client_id = _text(parameters, "client_id")
+        return _issued(await self._clients.rotate(client_id, by=OPERATOR, overlap=overlap))
+
+    async def disable(self, parameters: Parameters) -> Json:
+        client = await self._clients.show(_text(parameters, "client_id"))
+        if not await self._people.disable(client.id, by=OPERATOR):
+            raise ClientError(f"{client.id} is disabled already")
+        if self._end_calls_of is not None:
+            await self._end_calls_of(client.id)
+        return {}
+
+    async def enable(self, parameters: Parameters) -> Json:
+        client = await self._clients.show(_text(parameters, "client_id"))
+        if not await self._people.enable(client.id, by=OPERATOR):
+            raise ClientError(f"{client.id} is not disabled")
+        return {}
+
+    async def delete(self, parameters: Parameters) -> Json:
+        await self._clients.delete(_text(parameters, "client_id"), by=OPERATOR)
+        return {}
+
+
+def describe(client: Client) -> dict[str, Json]:
+    """Return what the operator sees of a client."""
+    delivery = client.delivery
+    return {
+        "client_id": client.id,
+        "name": client.name,
+        "role": client.role,
+        "grants": " ".join(sorted(_GRANT_NAMES.get(one, one) for one in client.grant_types)),
+        "scopes": " ".join(client.scopes),
+        "audiences": " ".join(client.audiences),
+        "disabled": client.disabled,
+        "secret_starts": client.secret_start,
+        "delivery": delivery.mode,
+        "notification_endpoint": delivery.notification_endpoint,
+        "request_signing_alg": delivery.request_signing_alg,
+        "user_code": delivery.user_code,
+        "dpop": client.dpop_bound,
+        "created_at": _at(client.created_at),
+        "expires_at": _at(client.expires_at),
+        "last_used_at": _at(client.last_used_at),
+    }
+
+
+def _issued(issued: Issued) -> dict[str, Json]:
+    return {
+        "client_id": issued.client.id,
+        "client_secret": issued.secret,
+        "name": issued.client.name,
+        "role": issued.client.role,
+        "scopes": " ".join(issued.client.scopes),
+        "expires_at": _at(issued.client.expires_at),
+    }
+
+
+def _refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
+    async def handler(parameters: Parameters) -> Json:
+        try:
+            return await operation(parameters)
+        except ClientError as error:
+            raise AdminError(str(error)) from error
+
+    return handler
+
+
+def _delivery(before: Delivery, parameters: Parameters) -> Delivery:
+    mode, endpoint = _maybe(parameters, "delivery"), _maybe(parameters, "notify")
+    algorithm, user_code = _maybe(parameters, "request_signing_alg"), parameters.get("user_code")
+    after = before
+    if mode is not None:
+        kept = None if mode == "poll" else before.notification_endpoint
+        after = replace(after, mode=cast("DeliveryMode", mode), notification_endpoint=kept)
+    if endpoint is not None:
+        after = replace(after, notification_endpoint=endpoint)
+    if algorithm is not None:
+        after = replace(after, request_signing_alg=algorithm)
+    if isinstance(user_code, bool):
+        after = replace(after, user_code=user_code)
+    return after
+
+
+def _days(parameters: Parameters) -> timedelta | None:
+    days = parameters.get("days")
+    return timedelta(days=days) if isinstance(days, int) else None
+
+
+def _at(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _maybe(parameters: Parameters, name: str) -> str | None:
+    value = parameters.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _text(parameters: Parameters, name: str) -> str:
+    value = _maybe(parameters, name)
+    if value is None:
+        raise ClientError(f"{name} is missing")
+    return value
+
+
+def _texts(parameters: Parameters, name: str) -> list[str] | None:
+    """Return a list of texts; an empty list is one, no list means nothing was said."""
+    values = parameters.get(name)
+    if not isinstance(values, list):
+        return None
+    return [value for value in values if isinstance(value, str)]
