@@ -149,14 +149,8 @@ class HostHouse:
         return [re.findall(r'"event":"([^"]+)"', bytes(row["body"]).decode())[0] for row in rows]
 
 
-class Person(ScriptedPerson):
-    """A person in a browser of their own."""
-
-    def __init__(self, house: HostHouse) -> None:
-        super().__init__(ISSUER)
-        self.http = httpx2.AsyncClient(
-            transport=house.transport, base_url=ISSUER, headers={"Origin": ISSUER}
-        )
+class ConsentingPerson(ScriptedPerson):
+    """A signed-in person who answers hosts as the page's script does."""
 
     async def ask(self, asked: str) -> httpx2.Response:
         """Open the authorization page."""
@@ -198,6 +192,16 @@ class Person(ScriptedPerson):
         answer = await self.decide(await self.fields(asked), decision)
         assert answer.status_code == 303, answer.text
         return answer.headers["location"]
+
+
+class Person(ConsentingPerson):
+    """A person in this house."""
+
+    def __init__(self, house: HostHouse) -> None:
+        super().__init__(ISSUER)
+        self.http = httpx2.AsyncClient(
+            transport=house.transport, base_url=ISSUER, headers={"Origin": ISSUER}
+        )
 
 
 def registration(**changed: Any) -> dict[str, Any]:
