@@ -1,0 +1,125 @@
+"""The whole server in this process, as `signoff serve` composes it, with an upstream that tells.
+
+Only the upstream is ours; it answers with what it was sent, credentials included.
+"""
+
+import json
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from gate_house import Bank
+from scripted_person import ScriptedPerson
+from signoff.app.compose import Options, Server, running
+from signoff.app.http import listening
+from signoff.app.inspect import loaded_at
+from signoff.app.store import owned, prepared
+from signoff.settings import Settings
+
+BANK_TOKEN = "canary-bank-4f9c2d7e6a"
+PIN = "canary-pin-83617"
+
+
+def free_port() -> int:
+    """Return a port that is free on both loopback addresses."""
+    while True:
+        with closing(socket.create_server(("127.0.0.1", 0))) as first:
+            port = int(first.getsockname()[1])
+            try:
+                socket.create_server(("::1", port), family=socket.AF_INET6).close()
+            except OSError:
+                continue
+            return port
+
+
+@dataclass
+class Whole:
+    """A running server and what stands around it."""
+
+    server: Server
+    port: int
+    data_dir: Path
+    bank: Bank
+    links: list[str]
+
+    async def person(self, user: str = "alice") -> ScriptedPerson:
+        """Sign somebody in."""
+        told = cast("dict[str, str]", await self.server.operations.login({"user": user}))
+        self.links.append(told["url"])
+        return await ScriptedPerson(self.server.url).sign_in(told["url"])
+
+
+def document(port: int, bank: Bank) -> dict[str, Any]:
+    """Return a catalogue with a gated payment that takes a PIN, and a read."""
+    pay = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["amount"],
+        "properties": {"amount": {"type": "number"}, "pin": {"type": "string"}},
+    }
+    look = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["account"],
+        "properties": {"account": {"type": "string"}},
+    }
+    return {
+        "signoff": 1,
+        "server": {"name": "bank", "public_url": f"http://localhost:{port}"},
+        "auth": {"local_user": "alice"},
+        "upstreams": {
+            "bank": {
+                "base_url": bank.base_url,
+                "headers": {"Authorization": "Bearer ${env:BANK_TOKEN}"},
+                "timeout": "5s",
+            }
+        },
+        "capabilities": [
+            {
+                "name": "pay", "description": "Pays.", "upstream": "bank", "secret": ["pin"],
+                "request": {"method": "POST", "path": "/pay"}, "input": pay,
+                "approval": {"title": "Pay {amount}"},
+            },
+            {
+                "name": "look", "description": "Looks.", "upstream": "bank",
+                "request": {"method": "GET", "path": "/accounts/{account}"}, "input": look,
+            },
+        ],
+        "users": [{"id": "alice", "name": "Alice"}, {"id": "bob", "name": "Bob"}],
+    }  # fmt: skip
+
+
+@asynccontextmanager
+async def whole(folder: Path) -> AsyncGenerator[Whole, None]:
+    """Run everything in a folder of its own."""
+    port = free_port()
+    async with Bank().open() as bank:
+        config = folder / "capabilities.yaml"
+        config.write_text(yaml.safe_dump(document(port, bank), sort_keys=False))
+        options = Options(config=config, host="127.0.0.1", port=port, data_dir=folder / "data")
+        data_dir = prepared(options.data_dir)
+        lock = owned(data_dir)
+        try:
+            with listening(options.host, port) as listener:
+                async with running(
+                    loaded_at(config).catalogue,
+                    options=options,
+                    settings=Settings(),
+                    environment={"BANK_TOKEN": BANK_TOKEN},
+                    data_dir=data_dir,
+                    listener=listener,
+                ) as server:
+                    yield Whole(server=server, port=port, data_dir=data_dir, bank=bank, links=[])
+        finally:
+            lock.release()
+
+
+def echo(bank: Bank, status: int = 200) -> None:
+    """Let the upstream answer with the credential it was sent."""
+    bank.status = status
+    bank.body = json.dumps({"you_sent": f"Bearer {BANK_TOKEN}", "id": "t1"}).encode()
