@@ -18,7 +18,7 @@ from signoff.oauth import hints, requested
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import CIBA, Client, Directory
 from signoff.oauth.errors import OAuthError, busy, invalid_client
-from signoff.oauth.forms import read_form
+from signoff.oauth.forms import Read, read_form
 from signoff.oauth.profile import Profile
 from signoff.oauth.request_object import unwrapped
 from signoff.oauth.user_codes import UserCodes
@@ -53,9 +53,9 @@ class BackchannelEndpoint:
         self._directory, self._users, self._people = directory, users, people
         self._keyring, self._user_codes, self._now = keyring, user_codes, now
 
-    async def __call__(self, http: HttpRequest) -> Mapping[str, Json]:
+    async def __call__(self, http: HttpRequest, *, read: Read = read_form) -> Mapping[str, Json]:
         """Check in this order, then open: the first check that fails is the answer."""
-        outer = await read_form(http)
+        outer = await read(http)
         client = await self._authenticator.authenticate(http, outer)
         _check_may_ask(client)
         now = self._now()

@@ -4,9 +4,9 @@ Owns: form-encoded UTF-8 in the body only, bounded, no parameter twice (RFC 6749
 absent (§3.1). Knows nothing of what the parameters mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -42,6 +42,10 @@ class Form:
         return value
 
 
+Read: TypeAlias = Callable[[Request], Awaitable[Form]]
+"""How an endpoint reads its parameters: strictly, or as the clients of an alias send them."""
+
+
 async def read_form(request: Request) -> Form:
     """Read the body.
 
@@ -59,10 +63,15 @@ async def read_form(request: Request) -> Form:
         )
     if request.url.query:
         raise OAuthError("invalid_request", "parameters belong in the body, not in the URL")
-    return _parse(await _read(request))
+    return _parse(await read_body(request))
 
 
-async def _read(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """Return the body, bounded.
+
+    Raises:
+        OAuthError: it is too large.
+    """
     parts: list[bytes] = []
     size = 0
     async for chunk in request.stream():

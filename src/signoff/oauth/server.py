@@ -7,6 +7,7 @@ composition root makes it.
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import User
+from signoff.oauth.alias_forms import read_alias_form
 from signoff.oauth.backchannel import BackchannelEndpoint, People
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
@@ -28,6 +30,8 @@ from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.metadata import metadata, well_known_paths
 from signoff.oauth.outcome import GateEndpoints
 from signoff.oauth.profile import (
+    ALIAS_BACKCHANNEL_PATH,
+    ALIAS_TOKEN_PATH,
     BACKCHANNEL_PATH,
     INTROSPECT_PATH,
     JWKS_PATH,
@@ -113,6 +117,8 @@ def authorization_server(
     posts: tuple[tuple[str, Handler], ...] = (
         (BACKCHANNEL_PATH, backchannel),
         (TOKEN_PATH, token),
+        (ALIAS_BACKCHANNEL_PATH, partial(backchannel, read=read_alias_form)),
+        (ALIAS_TOKEN_PATH, partial(token, read=read_alias_form)),
         (INTROSPECT_PATH, issued.introspect),
         (REVOKE_PATH, issued.revoke),
         ("/ciba/withdraw", gate_endpoints.withdraw),

@@ -15,7 +15,7 @@ from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import Client
 from signoff.oauth.dpop import Dpop
 from signoff.oauth.errors import OAuthError
-from signoff.oauth.forms import Form, read_form
+from signoff.oauth.forms import Form, Read, read_form
 
 LONGEST_HOLD_S: Final = 25  # CIBA Core §10: an answer takes no longer than 30 s
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -62,9 +62,9 @@ class TokenEndpoint:
         self._authenticator, self._dpop = authenticator, dpop
         self._binding, self._grants = binding, grants
 
-    async def __call__(self, http: Request) -> Mapping[str, Json]:
+    async def __call__(self, http: Request, *, read: Read = read_form) -> Mapping[str, Json]:
         """Check in this order: body, client, grant type known and allowed, proof, the grant."""
-        form = await read_form(http)
+        form = await read(http)
         client = await self._authenticator.authenticate(http, form)
         grant_type = form.require("grant_type")
         if grant_type not in self._binding and grant_type not in self._grants:
