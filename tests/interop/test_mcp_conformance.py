@@ -14,11 +14,14 @@ from typing import Any, Final
 import httpx2
 import pytest
 import pytest_asyncio
+from starlette.applications import Starlette
 
 import nodejs
 from e2e_parts import open_house
 from harness import House, free_port
 from host_house import ConsentingPerson, registration
+from mcp_parts import TOKEN, running, served
+from signoff.origin import App, OriginGuard, Receive, Scope, Send
 
 SUITE: Final = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 PROGRAM: Final = "@modelcontextprotocol/conformance/dist/index.js"
@@ -95,3 +98,55 @@ async def test_the_authorization_server_passes_the_suite(
     statuses = {check["status"] for members in found_checks.values() for check in members}
     assert "SUCCESS" in statuses
     assert "SKIPPED" not in statuses
+
+
+COMMON: Final = frozenset({"tools-list", "server-sse-multiple-streams", "dns-rebinding-protection"})
+PASSED: Final = {
+    "2025-11-25": COMMON
+    | {"server-initialize", "server-session-lifecycle", "ping", "server-sse-polling"},
+    "2026-07-28": COMMON
+    | {
+        "http-header-validation",
+        "sep-2164-resource-not-found",
+        "input-required-result-unsupported-methods",
+        "input-required-result-ignore-extra-params",
+        "input-required-result-missing-input-response",
+        "input-required-result-validate-input",
+    },
+}
+"""Every scenario that asks for nothing but tools of any name."""
+
+
+class WithBearer:
+    """ASGI: the suite cannot send a credential of its own."""
+
+    def __init__(self) -> None:
+        self.inner: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.inner is not None
+        headers = [*scope.get("headers", []), (b"authorization", f"Bearer {TOKEN}".encode())]
+        await self.inner({**scope, "headers": headers}, receive, send)
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+async def test_the_assistants_door_passes_what_a_catalogue_can(
+    tmp_path: Path, revision: str
+) -> None:
+    folder, door = tmp_path / "out", WithBearer()
+    async with running(tmp_path) as signoff, served(door) as port:
+        door.inner = OriginGuard(
+            Starlette(routes=list(signoff.edge.routes)),
+            public_url=f"http://localhost:{port}",
+            port=port,
+        )
+        process = await started(
+            "server", "--url", f"http://localhost:{port}/mcp", "--suite", "all",
+            "--spec-version", revision, "--output-dir", str(folder), "--timeout", "15000",
+        )  # fmt: skip
+        async with asyncio.timeout(110):
+            said, _ = await process.communicate()
+    found = checks(folder)
+    passed = {name for name, members in found.items() if not failed({name: members})}
+    named = {re.split(r"-2026-\d\d-\d\dT", name.removeprefix("server-"))[0] for name in passed}
+    assert named >= PASSED[revision], said.decode()

@@ -269,6 +269,9 @@ class BearerGuard:
             return
         caller = answer.caller
         scope[CALLER_KEY], scope[SCOPES_KEY] = caller, answer.scopes
+        # RFC 9110 §5.5: blanks around a value are no part of it, and our parser leaves those
+        # behind it in. The protocol compares `Mcp-Name` with the body.
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         # What the SDK compares before it lets a request into an older session (T04).
         scope["user"] = AuthenticatedUser(
             AccessToken(
