@@ -6,7 +6,7 @@ Run: `python -m benchmarks [NAME …]`; see README.md beside this file.
 import asyncio
 import sys
 
-from benchmarks import allowed, decision, gated, storage, waiting
+from benchmarks import allowed, backends, decision, gated, storage, waiting
 
 BENCHMARKS = {
     "decision": decision.run,
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "waiting": waiting.run,
     "gated": gated.run,
     "storage": storage.run,
+    "backends": backends.run,
 }
 
 

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -25,6 +26,7 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _REFERENCE: Final = re.compile(r"\$\{(?:(env|file):([^{}]+)|(caller|approval)\.([^{}]+))\}")
 _FILE_BYTES: Final = 65_536
+_KEPT: Final = 256
 _SHORT: Final = 4  # shorter secrets would be found in every answer
 _EXACT_ALIGNMENT: Final = 9
 _CALLER: Final = ("sub", "client_id", "issuer", "kind", "agent_id", "host_id")
@@ -91,6 +93,7 @@ class Resolved:
     secrets: tuple[str, ...] = field(repr=False)
 
 
+@lru_cache(maxsize=1_024)
 def folded(name: str) -> str:
     """Return the form under which servers compare header names.
 
@@ -117,6 +120,7 @@ def is_sendable(value: str) -> bool:
     return _VALUE.fullmatch(value) is not None and value == value.strip(" ")
 
 
+@lru_cache(maxsize=1_024)
 def parsed(reference: str) -> tuple[Text | Reference, ...]:
     """Read back the parts of a frozen header's reference.
 
@@ -183,6 +187,7 @@ class References:
         self._environment = environment
         self._root = root
         self._traces: dict[str, tuple[bytes, ...]] = {}
+        self._fingerprints: dict[str, str] = {}
 
     def check(self, upstreams: Iterable[Upstream]) -> tuple[str, ...]:
         """Return one sentence for each header that could not be sent now; empty when all can."""
@@ -246,7 +251,14 @@ class References:
             else:
                 pieces.append(part.text)
             after_text = isinstance(part, Text)
-        return hmac.digest(self._key, "\x00".join(pieces).encode(), "sha256").hex()
+        text = "\x00".join(pieces)
+        known = self._fingerprints.get(text)
+        if known is None:
+            known = hmac.digest(self._key, text.encode(), "sha256").hex()
+            if len(self._fingerprints) >= _KEPT:  # callers' names make texts without end
+                self._fingerprints.clear()
+            self._fingerprints[text] = known
+        return known
 
     def hidden_fingerprint(self, name: str, value: str, *, call_id: str | None) -> str:
         """Return the keyed hash of a masked argument that travels in a header, for one call."""
@@ -285,7 +297,7 @@ class References:
         known = self._traces.get(secret)
         if known is None:
             known = spellings(secret)
-            if len(self._traces) >= 256:  # noqa: PLR2004 — approval tokens differ each time
+            if len(self._traces) >= _KEPT:  # approval tokens differ each time
                 self._traces.clear()
             self._traces[secret] = known
         return known

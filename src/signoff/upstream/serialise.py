@@ -20,6 +20,7 @@ Write: TypeAlias = Callable[[str], str]
 
 _DECODINGS: Final = 8
 _DEPTH: Final = 16
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 _BREAKS: Final = re.compile(r"[\r\n\x00]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDE_PERCENT: Final = re.compile(r"%u([0-9a-fA-F]{4})")
@@ -45,6 +46,8 @@ def encode(text: str, *, keep: str = "") -> str:
     Raises:
         UnserialisableError: a line break, a NUL or a lone surrogate.
     """
+    if _UNRESERVED.fullmatch(text):
+        return text  # what most names and values are
     if _BREAKS.search(text):
         raise UnserialisableError("holds a line break or a NUL")
     return _quoted(text, keep)
@@ -269,15 +272,13 @@ def scalar(value: Json) -> str:
 
 
 def form_text(text: str) -> str:
-    """Percent-encode a form's name or value, line breaks too.
-
-    Raises:
-        UnserialisableError: a lone surrogate.
-    """
+    """Percent-encode a form's name or value, line breaks too."""
     return _quoted(text, "")
 
 
 def _quoted(text: str, keep: str) -> str:
+    if _UNRESERVED.fullmatch(text):
+        return text
     try:
         return quote(text, safe=keep)
     except UnicodeEncodeError:

@@ -179,7 +179,7 @@ class Parts:
 
     def _checked_target(self) -> str:
         template = self._tool.path
-        named = {found[1] for found in _PLACEHOLDER.finditer(template)}
+        named = set(_pieces(template)[1::2])
         for name in sorted(named - self._path.keys()):
             raise UpstreamError(f"{self._tool.source}: no parameter fills {{{name}}}")
         for name in sorted(self._path.keys() - named):
@@ -256,13 +256,18 @@ class Parts:
 
 def _filled(template: str, text_of: Callable[[str], str]) -> str:
     """Return the template with its literal text encoded and `{name}` replaced."""
-    pieces: list[str] = []
-    end = 0
-    for found in _PLACEHOLDER.finditer(template):
-        pieces += (quote(template[end : found.start()], safe=_TEMPLATE_KEEPS), text_of(found[1]))
-        end = found.end()
-    pieces.append(quote(template[end:], safe=_TEMPLATE_KEEPS))
-    return "".join(pieces)
+    return "".join(
+        text_of(piece) if index % 2 else piece for index, piece in enumerate(_pieces(template))
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Return encoded literals at even and names at odd places."""
+    return tuple(
+        piece if index % 2 else quote(piece, safe=_TEMPLATE_KEEPS)
+        for index, piece in enumerate(_PLACEHOLDER.split(template))
+    )
 
 
 def _refuse_shared_names(serialised: list[tuple[Parameter, Pairs]]) -> None:

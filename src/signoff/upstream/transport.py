@@ -14,7 +14,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,7 +213,8 @@ class Transports:
         timeout_s: float,
     ) -> Sent:
         try:
-            async with asyncio.timeout(timeout_s):
+            # Only a credential that is fetched or made can take long.
+            async with asyncio.timeout(timeout_s) if request.credentials else nullcontext():
                 ready = await self._ready(request, upstream, attempt, approval_token)
         except CredentialError as error:
             return NotSent(reason=str(error))
