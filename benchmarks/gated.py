@@ -14,8 +14,8 @@ from benchmarks.house import House, Signoff, house
 from benchmarks.person import CARD, Person
 from benchmarks.wire import Caller, Connection, WireError, result_of
 
-WORKERS = (8,)
-CALLS = 600
+WORKERS = (1, 8, 32)
+CALLS = 160
 BARE_CALLS = 2_000
 COMMITS = 64
 

@@ -56,12 +56,15 @@ class Waiters:
     async def _wait(self, token: str, name: str) -> None:
         caller = Caller(self._server.port, "modern", token=token)
         is_asked = False
-        async for message in caller.stream("pay_item", {"id": name, "amount": 1}):
-            self.ticks += 1
-            if not is_asked and CARD.search(str(message)):
-                is_asked = True
-                self.asked += 1
-                self._openers.release()
+        try:
+            async for message in caller.stream("pay_item", {"id": name, "amount": 1}):
+                self.ticks += 1
+                if not is_asked and CARD.search(str(message)):
+                    is_asked = True
+                    self.asked += 1
+                    self._openers.release()
+        finally:
+            caller.close()
 
     def close(self) -> None:
         """Leave."""
