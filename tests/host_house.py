@@ -37,13 +37,13 @@ from signoff.sealed import Sealer
 from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.clients import SqliteClients
 from signoff.storage.codes import SqliteCodes
-from signoff.storage.consents import SqliteConsents
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
 from signoff.storage.provider import provider_stores
 from signoff.storage.refresh_tokens import SqliteRefreshTokens
+from signoff.storage.revocations import SqliteRevocations
 from signoff.storage.sessions import Sessions
 from signoff.storage.sqlite import Database, StorageBusyError
 from signoff.tokens.keyring import Keyring
@@ -69,7 +69,7 @@ class HostHouse:
     profile: Profile
     keyring: Keyring
     people: SqlitePeople
-    consents: SqliteConsents
+    revocations: SqliteRevocations
     sessions: Sessions
     clients: MachineClients
     directory: Directory
@@ -141,6 +141,16 @@ class HostHouse:
             issuer=ISSUER,
             audience=RESOURCE,
             now=self.database.now(),
+        )
+
+    async def stands(self, access_token: str) -> bool:
+        """Tell whether nobody took a token, or its consent, back."""
+        claims = self.claims(access_token)
+        return await self.revocations.standing(
+            str(claims["jti"]),
+            sub=str(claims["sub"]),
+            client_id=str(claims["client_id"]),
+            consent_id=str(claims["consent_id"]),
         )
 
     async def events(self) -> list[str]:
@@ -319,7 +329,7 @@ async def host_house(
             profile=known,
             keyring=keyring,
             people=people,
-            consents=SqliteConsents(database),
+            revocations=SqliteRevocations(database),
             sessions=sessions,
             clients=MachineClients(store, user_ids=USERS.keys(), now=database.now),
             directory=directory,

@@ -44,8 +44,7 @@ async def test_a_token_that_comes_twice_ends_its_whole_family(
     second = (await house.refresh(first["refresh_token"], client_id)).json()
     refused(await house.refresh(first["refresh_token"], client_id), "invalid_grant")
     refused(await house.refresh(second["refresh_token"], client_id), "invalid_grant")
-    consent_id = str(house.claims(second["access_token"])["consent_id"])
-    assert not await house.consents.live(consent_id)
+    assert not await house.stands(second["access_token"])
 
 
 async def test_of_fifty_parallel_refreshes_one_wins_and_the_family_ends(

@@ -319,11 +319,10 @@ async def test_a_public_host_that_wants_a_secret_gets_one_and_keeps_it(house: Ho
 async def test_deleting_a_registration_ends_everything_it_had(house: HostHouse) -> None:
     host = await house.register()
     given = await house.signed_in(host["client_id"])
-    consent_id = str(house.claims(given["access_token"])["consent_id"])
     where, token = manage(host)
     gone = await house.http.delete(where, headers=token)
     assert (gone.status_code, gone.content) == (204, b"")
-    assert not await house.consents.live(consent_id)
+    assert not await house.stands(given["access_token"])
     refused(
         await house.refresh(given["refresh_token"], host["client_id"]), "invalid_client", status=401
     )

@@ -4,7 +4,7 @@ Owns which storage stands behind which port of `oauth/host_server.py` and of its
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.routing import BaseRoute
@@ -22,7 +22,6 @@ from signoff.oauth.profile import Profile
 from signoff.oauth.revocation import Revocations
 from signoff.sealed import Sealer
 from signoff.storage.codes import SqliteCodes
-from signoff.storage.consents import SqliteConsents
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.refresh_tokens import SqliteRefreshTokens
@@ -41,7 +40,6 @@ class Hosting:
     database: Database
     parts: HostParts
     hosts: Hosts
-    consents: SqliteConsents = field(repr=False)
 
     def pages(
         self, config: SiteConfig, profile: Profile, directory: Directory, sessions: SessionStore
@@ -62,10 +60,12 @@ class Hosting:
 
         async def stands(claims: VerifiedClaims) -> bool:
             consent_id = claims.get(CONSENT_CLAIM)
-            if consent_id is not None and not await self.consents.live(str(consent_id)):
-                return False
-            jti, sub, client_id = (str(claims[name]) for name in ("jti", "sub", "client_id"))
-            return await revocations.standing(jti, sub=sub, client_id=client_id)
+            return await revocations.standing(
+                str(claims["jti"]),
+                sub=str(claims["sub"]),
+                client_id=str(claims["client_id"]),
+                consent_id=None if consent_id is None else str(consent_id),
+            )
 
         return stands
 
@@ -84,7 +84,6 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
             changes=database.changes,
         ),
         hosts=Hosts(registered, documents),
-        consents=SqliteConsents(database),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from signoff.audit import AuditEvent
 from signoff.oauth.host_tokens import Consent, Revocation
 from signoff.storage.clock import from_us, to_us
-from signoff.storage.sqlite import Database, Row, Tx
+from signoff.storage.sqlite import Row, Tx
 
 _KEEP: Final = timedelta(days=2)
 """Longer than any access token lives: a missing consent refuses its tokens."""
@@ -37,12 +37,6 @@ USED: Final = "UPDATE clients SET last_used_at = :now WHERE id = :client_id"
 REVOKE: Final = """
 UPDATE consents SET revoked_at = :now, revoked_for = :why WHERE id = :id AND revoked_at IS NULL
 """
-LIVE: Final = """
-SELECT 1 FROM consents
-WHERE id = :id AND revoked_at IS NULL
-  AND (EXISTS (SELECT 1 FROM clients WHERE clients.id = consents.client_id)
-       OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = consents.client_id))
-"""
 OF_CLIENT: Final = "SELECT id FROM consents WHERE client_id = :client_id AND revoked_at IS NULL"
 # A few at a time, on the way: the tables never hold much more than what is still alive.
 FORGET: Final = """
@@ -53,17 +47,6 @@ DELETE FROM consents WHERE id IN
                      WHERE consent_id = consents.id AND expires_at > :before)
    LIMIT 8)
 """
-
-
-class SqliteConsents:
-    """Tells the assistants' door what has ended."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def live(self, consent_id: str) -> bool:
-        """Tell whether the tokens of a consent still hold."""
-        return await self._database.fetch_one(LIVE, {"id": consent_id}) is not None
 
 
 def add(tx: Tx, consent: Consent) -> bool:
