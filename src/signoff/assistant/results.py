@@ -5,7 +5,7 @@ Owns their shape for every host and protocol version. Pure; the words of outcome
 """
 
 import json
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from signoff.canonical import Json
 from signoff.gate.answers import Finished, Waiting
@@ -14,6 +14,8 @@ from signoff.schema import Validator, Violation
 from signoff.upstream.response import ToolResult
 
 WireResult: TypeAlias = dict[str, Json]
+
+_WARNINGS: Final = 5
 
 
 def pending(waiting: Waiting, result: ToolResult) -> WireResult:
@@ -31,16 +33,21 @@ def finished(answer: Finished, *, promised: Validator | None) -> WireResult:
     content: list[Json] = list(result.content)
     structured: Json = result.structured
     is_error = result.is_error
+    meta = dict(result.meta)
     if promised is not None and not is_error:
-        broken = promised.violations(structured, limit=1)
+        broken = promised.violations(structured, limit=_WARNINGS)
         if broken:
             # Clients throw away a result that does not fit the listed schema; this one they show.
             content.insert(0, _text(_unfitting(broken[0])))
+            meta["schemaWarnings"] = [str(violation) for violation in broken]
             structured, is_error = None, True
     if answer.repeat and answer.call is not None and structured is not None:
         # Some hosts show their model this member alone, so the mark stands here too.
         structured = {**_repeat_facts(answer.call), "result": structured}
-    return _wire(content, structured, is_error=is_error)
+    wire = _wire(content, structured, is_error=is_error)
+    if meta:
+        wire["_meta"] = meta
+    return wire
 
 
 def answered(facts: dict[str, Json]) -> WireResult:
@@ -61,8 +68,9 @@ def _repeat_facts(call: Call) -> dict[str, Json]:
 
 def _unfitting(violation: Violation) -> str:
     return (
-        "The upstream's answer does not fit the schema it documents, so it is given as text only. "
-        f"{violation}"
+        "The call succeeded, so do not repeat it. Its answer does not fit the schema that the API "
+        "documents, so it stands here as text, marked as an error for clients that drop it "
+        f"otherwise. {violation}"
     )
 
 

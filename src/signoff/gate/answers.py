@@ -13,6 +13,7 @@ RefusalCode = Literal[
     "unknown_tool",
     "unknown_call",
     "invalid_arguments",
+    "auth_required",
     "denied_by_policy",
     "too_many_open",
     "nobody_to_ask",

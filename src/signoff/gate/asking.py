@@ -38,6 +38,7 @@ from signoff.identity import Caller, ClientInfo
 from signoff.sealed import Sealer, SealError
 from signoff.upstream.headers import References
 from signoff.upstream.request import (
+    AuthRequiredError,
     FrozenRequest,
     RequestError,
     UpstreamError,
@@ -79,6 +80,8 @@ class Freezer:
             raise RefusedError(
                 "invalid_arguments", f"{tool.name} was not called, nobody was asked:\n- {error}"
             ) from error
+        except AuthRequiredError as error:
+            raise RefusedError("auth_required", f"Nothing was sent: {error}.") from error
         except UpstreamError as error:
             raise RefusedError(
                 "unavailable", f"{tool.name} cannot be called: the operator must mend its upstream"
