@@ -38,6 +38,7 @@ _SAME: Final = {
     "show": "get", "fetch": "get", "read": "get", "retrieve": "get", "view": "get", "find": "list",
     "search": "list", "enumerate": "list",
 }  # fmt: skip
+_ALIKE: Final = {"get": ("get", "list"), "list": ("list", "get")}
 _METHODS: Final = {
     "create": ("POST",),
     "delete": ("DELETE",),
@@ -110,21 +111,26 @@ class Index:
         return found
 
     def _matches(self, word: str) -> Iterator[tuple[str, float]]:
-        """Yield the word itself, or else what begins with it, or what it begins with."""
+        """Yield what counts as the word, and how much: itself, its like, or what begins with it."""
+        if word in _METHODS:  # a verb says less than what it is done to
+            for like in _ALIKE.get(word, (word,)):
+                if like in self._where:
+                    yield like, 0.6 if like == word else 0.4
+            return
         if word in self._where:
             yield word, 1.0
             return
-        if len(word) < _PREFIX:
-            return
-        start = bisect_left(self._words, word)
-        for known in self._words[start : start + _MOST_PREFIXED]:
-            if not known.startswith(word):
-                break
-            yield known, 0.7
-        for length in range(len(word) - 1, _PREFIX, -1):
-            if word[:length] in self._where:
-                yield word[:length], 0.5
+        for length in range(len(word), _PREFIX - 1, -1):
+            found = self._beginning_with(word[:length])
+            if found:
+                worth = 0.7 if length == len(word) else 0.5
+                yield from ((known, worth) for known in found)
                 return
+
+    def _beginning_with(self, start: str) -> list[str]:
+        at = bisect_left(self._words, start)
+        near = self._words[at : at + _MOST_PREFIXED]
+        return [known for known in near if known.startswith(start)]
 
 
 def _entries(

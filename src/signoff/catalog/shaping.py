@@ -15,6 +15,8 @@ Schema = dict[str, Json]
 Change = Callable[[Schema], Schema]
 
 _SHORT: Final = 80
+_HOPELESS: Final = 8
+"""What is this many times too large gets no smaller than the limit by losing its words."""
 _DEEPEST: Final = 6
 _INLINE_DEPTH: Final = 12
 _MAPS: Final = ("properties", "patternProperties")
@@ -44,17 +46,21 @@ def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
     lies deep becomes its bare type.
     """
     made = dict(schema)
-    if size_of(made) <= limit:
+    size = size_of(made)
+    if size <= limit:
         return made, False
-    for step in (_shortened, _undescribed, _without_examples):
+    for step in (_shortened, _undescribed, _without_examples) if size <= limit * _HOPELESS else ():
         made = step(made, 0)
         if size_of(made) <= limit:
             return made, False
-    for depth in range(_DEEPEST, 0, -1):
-        cut = _pruned(_cut(made, _definitions(made), depth, 0))
-        if size_of(cut) <= limit:
-            return cut, True
-    return _bare(_pruned(_cut(made, _definitions(made), 1, 0))), True
+    definitions = _definitions(made)
+    fitting: Schema | None = None
+    for depth in range(1, _DEEPEST + 1):  # from the top: written out, the whole may be endless
+        cut = _undescribed(_shortened(_cut(made, definitions, depth, 0), 0), 0)
+        if size_of(cut) > limit:
+            break
+        fitting = cut
+    return fitting or _bare(_cut(made, definitions, 1, 0)), True
 
 
 def inlined(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
@@ -164,17 +170,19 @@ def _without_examples(schema: Schema, depth: int) -> Schema:
     return _everywhere(schema, change, depth)
 
 
-def _cut(schema: Schema, definitions: Schema, deepest: int, depth: int) -> Schema:
+def _cut(schema: Schema, definitions: Schema, deepest: int, depth: int, hops: int = 0) -> Schema:
     """Return `schema` with what lies deeper than `deepest` as its bare type."""
     ref = schema.get("$ref")
     if depth >= deepest:
         target = _target(ref, definitions) if isinstance(ref, str) else schema
         return {**_skeleton(target), **_only(schema, ("description",))}
     if isinstance(ref, str):
+        if hops > _INLINE_DEPTH:  # definitions that only refer to each other say nothing
+            return {}
         # What a definition says counts as said here, or a cycle would never end.
         target, beside = _target(ref, definitions), _without(schema, _REFERENCE)
         if target.keys() & beside.keys() <= _WORDS:
-            return _cut({**target, **beside}, definitions, deepest, depth)
+            return _cut({**target, **beside}, definitions, deepest, depth, hops + 1)
         return _cut({"allOf": [target, beside]}, definitions, deepest, depth)
     made = _without(schema, _NEGATIVE)
     made = _mapped(made, lambda part: _cut(part, definitions, deepest, depth + 1))
@@ -196,10 +204,6 @@ def _bare(schema: Schema) -> Schema:
         for name, member in members.items()
     }
     return {**schema, "properties": plain}
-
-
-def _pruned(schema: Schema) -> Schema:
-    return {key: value for key, value in schema.items() if key != "$defs"}
 
 
 def _skeleton(schema: Schema) -> Schema:

@@ -177,7 +177,8 @@ class Index:
             title=plain_text(extension.title or summary, limit=_TITLE) or name,
             upstream=self._target.upstream,
             method=method,
-            path=operation.path,
+            # Authors tell operations on one path apart by a fragment, which is never sent.
+            path=operation.path.partition("#")[0],
             summary=plain_text(summary or operation.members.get("description"), limit=_SUMMARY),
             tags=operation.tags,
             operation_id=operation.id,
@@ -247,7 +248,7 @@ def _fault(operation: Operation) -> MappingError | None:
         return operation.fault
     if "?" in operation.path:
         return MappingError("its path holds a query, which belongs into parameters")
-    if not operation.path.startswith("/") or "#" in operation.path:
+    if not operation.path.startswith("/"):
         return MappingError("its path is not a plain path")
     return None
 

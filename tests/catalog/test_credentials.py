@@ -1,0 +1,141 @@
+"""`credentials`: four shapes, each with a place to go, and never a secret in the file."""
+
+import pytest
+
+from signoff.catalog.loader import Broken, Loaded, parse
+from signoff.catalog.model import Credential, Reference, Text
+from signoff.catalog.wire import SecurityScheme
+
+SPEC = b"""\
+openapi: 3.0.0
+paths: {/a: {get: {operationId: a, security: [{key: []}], responses: {}}}}
+components:
+  securitySchemes:
+    key: {type: apiKey, in: query, name: api_key}
+    basic: {type: http, scheme: basic}
+    oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: https://as.example/token}}}
+    cert: {type: mutualTLS}
+"""
+
+
+def result(credentials: str, more: str = "") -> Loaded | Broken:
+    text = (
+        "signoff: 1\nupstreams:\n  up:\n    openapi: spec.yaml\n"
+        f"    base_url: https://api.example\n{more}    credentials:\n      {credentials}\n"
+        "users: [{id: alice}]\n"
+    )
+    return parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, SPEC))
+
+
+def credential(text: str, name: str, more: str = "") -> Credential:
+    found = result(text, more)
+    assert isinstance(found, Loaded), [str(one) for one in found.problems]
+    return found.catalogue.upstreams["up"].credentials[name]
+
+
+def env(name: str) -> Reference:
+    return Reference(kind="env", name=name)
+
+
+KEY = SecurityScheme(name="key", kind="api_key", carrier="query", key="api_key")
+OAUTH = SecurityScheme(name="oauth", kind="oauth2", token_url="https://as.example/token")
+
+
+def test_a_key_is_a_reference() -> None:
+    assert credential("key: '${env:K}'", "key") == Credential(
+        scheme=KEY, kind="value", value=(env("K"),)
+    )
+
+
+def test_a_user_and_a_password_are_basic() -> None:
+    assert credential("basic: {username: me, password: '${file:pw}'}", "basic") == Credential(
+        scheme=SecurityScheme(name="basic", kind="basic"),
+        kind="basic",
+        username=(Text(text="me"),),
+        password=(Reference(kind="file", name="pw"),),
+    )
+
+
+def test_a_client_fetches_its_own_token() -> None:
+    text = (
+        "oauth: {client_id: me, client_secret: '${env:S}', token_url: 'https://as.example/token', "
+        "scopes: [a, b], audience: api}"
+    )
+    assert credential(text, "oauth") == Credential(
+        scheme=OAUTH,
+        kind="client_credentials",
+        client_id=(Text(text="me"),),
+        client_secret=(env("S"),),
+        token_url="https://as.example/token",
+        scopes=("a", "b"),
+        audience="api",
+    )
+
+
+def test_a_hook_is_a_function() -> None:
+    assert credential("oauth: {hook: 'my.keys:fetch'}", "oauth") == Credential(
+        scheme=OAUTH, kind="hook", hook="my.keys:fetch"
+    )
+
+
+def test_a_credential_may_say_itself_where_it_goes() -> None:
+    made = credential("mine: {in: header, name: X-Api-Key, value: '${env:K}'}", "mine")
+
+    assert made.scheme == SecurityScheme(
+        name="mine", kind="api_key", carrier="header", key="X-Api-Key"
+    )
+
+
+def test_an_operation_gets_the_credential_that_its_spec_wants() -> None:
+    found = result("key: '${env:K}'\n      mine: {in: cookie, name: sid, value: '${env:C}'}")
+    assert isinstance(found, Loaded)
+
+    assert found.catalogue.tools[0].security.credentials == ("key", "mine")
+
+
+def test_the_approval_token_needs_an_audience() -> None:
+    assert credential(
+        "oauth: '${approval.token}'", "oauth", more="    audience: https://api.example\n"
+    ).value == (Reference(kind="approval", name="token"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("key: sk_live_1234567890123", "a secret may not stand in the catalogue"),
+        ("key: plain", "a secret may not stand in the catalogue"),
+        ("key: 'Bearer sk_live_1234567890123${env:K}'", "a secret may not stand in the catalogue"),
+        ("key: '${env:K'", '"${" begins a reference that is not closed'),
+        ("key: '${nothing.here}'", "is not a reference"),
+        ("key: 5", "must be text, not the number 5"),
+        ("ky: '${env:K}'", 'the spec has no security scheme "ky", did you mean "key"?'),
+        ("zz: '${env:K}'", "say where it goes: {in: header, name: …}"),
+        ("cert: '${env:K}'", "is a client certificate, which is not built yet"),
+        ("basic: '${env:K}'", "is basic: give it {username: …, password: …}"),
+        ("basic: {username: a}", "credentials.basic.password: is needed"),
+        ("key: {username: a, password: '${env:P}'}", "the scheme is api_key, not basic"),
+        ("basic: {username: a, password: b}", "a secret may not stand in the catalogue"),
+        ("oauth: {client_id: a}", "credentials.oauth.client_secret: is needed"),
+        (
+            "oauth: {client_id: a, client_secret: '${env:S}'}",
+            "a spec chooses no host; the spec says https://as.example/token",
+        ),
+        (
+            "oauth: {client_id: a, client_secret: '${env:S}', token_url: 'http://as.example/t'}",
+            "must be https://…, or http:// on this machine",
+        ),
+        ("oauth: {hook: 'os.system'}", 'a Python function is written "package.module:function"'),
+        ("oauth: {}", "value: is needed, or hook, client_id, or username and password"),
+        ("key: {value: '${env:K}', extra: 1}", "credentials.key.extra: unknown key"),
+        ("m: {in: header, name: Host, value: '${env:K}'}", "signoff sets this header itself"),
+        ("m: {in: header, name: 'a b', value: '${env:K}'}", "is not a header name"),
+        ("m: {in: body, name: a, value: '${env:K}'}", "must be one of header, query, cookie"),
+        ("m: {name: a, value: '${env:K}'}", "of what? add in: header, query or cookie"),
+        ("oauth: '${approval.token}'", "${approval.token} needs upstreams.up.audience"),
+    ],
+)
+def test_what_cannot_work_is_a_problem(text: str, message: str) -> None:
+    found = result(text)
+
+    assert isinstance(found, Broken)
+    assert any(message in str(one) for one in found.problems), [str(one) for one in found.problems]
