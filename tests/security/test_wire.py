@@ -1,6 +1,7 @@
 """Bytes on the socket: two readings of one request, paths that are others, and slow strangers."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -9,7 +10,10 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from whole import Whole, whole
+from signoff.app.http import listening, serving
+from signoff.app.wire import MAX_HEAD_BYTES, BoundedHttp
+from signoff.origin import Receive, Scope, Send
+from whole import Whole, free_port, whole
 
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 SECOND = b"GET /healthz HTTP/1.1\r\nHost: localhost:%d\r\n\r\n"
@@ -179,6 +183,61 @@ async def test_what_is_too_large_or_no_http_ends_without_harm(here: Whole, sent:
     found = await answers(here, sent % here.port if b"%d" in sent else sent, within_s=2.0)
     assert not {status for status in found if status >= 500}
     assert await answers(here, SECOND % here.port) == [200]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "",
+        "GET /healthz HT",
+        "GET /healthz HTTP/1.1\r\nHost: localhost:1\r\nX:",
+        "POST /healthz HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 9\r\n\r\nabc",
+        "GET /healthz HTTP/1.1\r\nHost: localhost:1\r\n\r\nGET /healthz HT",
+    ],
+)
+async def test_a_request_that_does_not_arrive_is_cut_off(begun: str) -> None:
+    class Hasty(BoundedHttp):
+        patience_s = 0.2
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    port = free_port()
+    with listening("127.0.0.1", port) as listener:
+        async with serving(answer, listener, protocol=Hasty):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(begun.encode())
+            async with asyncio.timeout(10):
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+            writer.close()
+
+
+async def test_a_head_without_end_is_cut_off(here: Whole) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    sent, most = 0, 64 * MAX_HEAD_BYTES
+    writer.write(head(here, "GET /healthz HTTP/1.1")[:-2] + b"X: ")
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(20):
+            while sent < most:
+                writer.write(b"a" * 65_536)
+                sent += 65_536
+                await writer.drain()
+    assert sent < most  # the kernel takes some more than we do
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+
+
+async def test_a_large_body_in_one_piece_is_no_large_head(here: Whole) -> None:
+    length = 2 * MAX_HEAD_BYTES
+    begun = head(here, "POST /mcp HTTP/1.1", f"Content-Length: {length}", "Connection: close",
+                 f"Authorization: Bearer {here.server.token}")  # fmt: skip
+    assert await answers(here, begun + b" " * length, within_s=10) == [400]
 
 
 @pytest.mark.parametrize("path", ["/login/x", "/oauth2/token", "/mcp"])

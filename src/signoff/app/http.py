@@ -15,6 +15,7 @@ from typing import Any, Final, Self, cast
 import uvicorn
 
 from signoff.app.errors import CannotRunError
+from signoff.app.wire import BoundedHttp
 from signoff.origin import App
 
 _GRACE_S: Final = 5
@@ -94,14 +95,16 @@ def _why(error: OSError, port: int) -> str:
 
 
 @asynccontextmanager
-async def serving(app: App, listener: Listener) -> AsyncGenerator[None, None]:
+async def serving(
+    app: App, listener: Listener, *, protocol: type[BoundedHttp] = BoundedHttp
+) -> AsyncGenerator[None, None]:
     """Serve `app` on `listener` while the body runs.
 
     At the end streams that are open are given a few seconds, then closed.
     """
     config = uvicorn.Config(
         cast("Any", app),
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", protocol),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -95,8 +95,15 @@
         show();
       }, { rootMargin: "0px 0px -76px" }); // what the bar covers is not seen
       unseen.forEach((mark) => seen.observe(mark));
-      setTimeout(() => { armed = true; show(); }, ARM_MS);
     }
+    // The buttons of a page that took another one's place stand where the finger already is.
+    const marks = all("button[name=done]", decide);
+    for (const button of marks) button.setAttribute("aria-disabled", "true");
+    setTimeout(() => {
+      armed = true;
+      for (const button of marks) button.setAttribute("aria-disabled", "false");
+      show();
+    }, ARM_MS);
     const keyless = (why) => {
       const notice = $("#keyless");
       if (notice) { $("[data-why]", notice).textContent = why; notice.hidden = false; }
@@ -120,7 +127,7 @@
       const verb = button && verbs[button.value];
       if (!verb) return;
       event.preventDefault();
-      if (button === approve && !ready()) {
+      if (!armed || (button === approve && !ready())) {
         const [next] = unseen;
         if (next) next.scrollIntoView({ block: "center" });
         return;

@@ -1,0 +1,63 @@
+"""What a connection may cost before a request has arrived: bytes of its head, and time.
+
+Owns the bounds that uvicorn's HTTP/1.1 protocol lacks: it reads a head of any size and waits for
+the rest of a request for ever. Knows no route; whoever is over a bound is cut off.
+"""
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES: Final = 524_288
+"""Counted in what is read at once (256 KiB), so that a body that came along counts for nothing."""
+PATIENCE_S: Final = 60.0
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. A request must be here, body and all, `patience_s` after it began."""
+
+    patience_s = PATIENCE_S
+    _head_bytes = 0
+    _in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] — as uvicorn's own
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arrived()
+        super().on_message_complete()
+
+    def _wait(self) -> None:
+        self._arrived()
+        self._deadline = self.loop.call_later(self.patience_s, self._give_up)
+
+    def _arrived(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self.transport.abort()
