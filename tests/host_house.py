@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from as_parts import GATE_SECRET, ISSUER, USERS
 from scripted_person import ScriptedPerson
@@ -74,6 +75,7 @@ class HostHouse:
     clients: MachineClients
     directory: Directory
     documents: ClientDocuments
+    routes: list[tuple[str, set[str]]]
 
     async def person(self, user: str = "alice", *, key: bool = True) -> "Person":
         """Sign a person in, with a device key or without."""
@@ -334,4 +336,5 @@ async def host_house(
             clients=MachineClients(store, user_ids=USERS.keys(), now=database.now),
             directory=directory,
             documents=read,
+            routes=[(one.path, set(one.methods or ())) for one in routes if isinstance(one, Route)],
         )

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from signoff.approvals.service import Approvals
+from signoff.canonical import Json
 from signoff.catalog.model import User
 from signoff.oauth.alias_forms import read_alias_form
 from signoff.oauth.backchannel import BackchannelEndpoint, People
@@ -28,6 +29,7 @@ from signoff.oauth.grants.ciba import CibaGrant
 from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
 from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.metadata import metadata, well_known_paths
+from signoff.oauth.openapi import OPENAPI_PATH, openapi
 from signoff.oauth.outcome import GateEndpoints
 from signoff.oauth.profile import (
     ALIAS_BACKCHANNEL_PATH,
@@ -131,16 +133,17 @@ def authorization_server(
         for prefix in prefixes
         for path, handler in posts
     ]
-    routes += [Route(path, _document(profile)) for path in well_known_paths(profile)]
+    known = _document(metadata(profile))
+    routes += [Route(path, known) for path in well_known_paths(profile)]
     routes += [Route(prefix + JWKS_PATH, _jwks(keyring)) for prefix in prefixes]
+    described = _document(openapi(profile))
+    routes += [Route(prefix + OPENAPI_PATH, described) for prefix in prefixes]
     if hosts is not None:
         routes += host_routes(hosts, profile, authenticator, now=now, unavailable=unavailable)
     return routes
 
 
-def _document(profile: Profile) -> Endpoint:
-    document = metadata(profile)
-
+def _document(document: Mapping[str, Json]) -> Endpoint:
     async def answer(_: Request) -> Response:
         return json_response(document, headers=_CACHED)
 
