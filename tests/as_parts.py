@@ -133,6 +133,7 @@ class Provider:
             unavailable=(StorageBusyError,),
             draining=self.draining,
         )
+        self.routes = routes
         transport = httpx2.ASGITransport(Starlette(routes=routes), raise_app_exceptions=True)
         self.http = httpx2.AsyncClient(transport=transport, base_url=ISSUER)
 

@@ -1,0 +1,51 @@
+"""Clients of the PyPI world, unmodified, each in a venv of its own."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from interop_parts import Served, python, served
+
+DETAILS = [{"type": "payment", "amount": 25}]
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncGenerator[Served, None]:
+    async with served(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.seed("CIBA-36")
+async def test_requests_oauth2client_asks_and_polls(here: Served) -> None:
+    environment = here.environment(here.with_secret)
+    program = "requests_oauth2client_program.py"
+    assert await python(program, "requests-oauth2client==1.8.0", **environment) == {
+        "approved": {"sub": "alice", "details": DETAILS},
+        "denied": {"error": "AccessDenied"},
+        "unknown": {"error": "BackChannelAuthenticationError"},
+        "machine": "payments reports",
+    }
+
+
+async def test_authlib_gets_tokens_by_the_grants_name(here: Served) -> None:
+    environment = here.environment(here.with_secret)
+    packages = ("authlib", "requests")
+    assert await python("authlib_program.py", *packages, **environment) == {
+        "basic": {"type": "Bearer", "scope": "openid"},
+        "post": {"type": "Bearer", "scope": "openid"},
+        "denied": {"error": "access_denied"},
+    }
+
+
+@pytest.mark.seed("CIBA-19")
+@pytest.mark.parametrize("version", ["4.13.0", "6.8.0"])
+async def test_auth0_python_works_against_us_as_against_its_own(here: Served, version: str) -> None:
+    environment = here.environment(here.with_secret)
+    program = "auth0_python_program.py"
+    assert await python(program, f"auth0-python=={version}", **environment) == {
+        "approved": {"scope": "openid", "details": DETAILS},
+        "denied": {"error": "access_denied"},
+        "unknown": {"error": "unknown_user_id"},
+        "machine": "payments reports",
+    }
