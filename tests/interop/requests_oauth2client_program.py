@@ -36,6 +36,7 @@ def attempt(hint: str) -> dict[str, Any]:
         token: Any = None
         while token is None and time.monotonic() < until:
             token = job()
+        assert token is not None
     except (library.AccessDenied, library.BackChannelAuthenticationError) as error:
         return {"error": type(error).__name__}
     return {"sub": token.id_token.sub, "details": token.authorization_details}
