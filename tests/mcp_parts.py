@@ -197,13 +197,17 @@ async def running(
     beat_s: float = 10.0,
     instructions: str = "",
     policy: Policy | None = None,
+    max_tools: int = 1_000,
 ) -> AsyncGenerator[Signoff, None]:
     """Run a whole signoff on a free port."""
     async with AsyncExitStack() as stack:
         bank = Bank()
         bank_port = await stack.enter_async_context(served(bank.app()))  # pyright: ignore[reportArgumentType]
         catalogue = gate_parts.catalogue(
-            base_url=f"http://127.0.0.1:{bank_port}", tools=tools, policy=policy
+            base_url=f"http://127.0.0.1:{bank_port}",
+            tools=tools,
+            policy=policy,
+            max_tools=max_tools,
         )
         server = replace(
             catalogue.server, wait_budgets_s=budgets_s or {}, instructions=instructions
