@@ -4,9 +4,9 @@ Owns the way from an upstream's settings to an `Origin`: its own `base_url`, tru
 a server of an operation, guarded. Pure.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from signoff.catalog.model import Upstream
@@ -16,7 +16,7 @@ from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Guard, Resolve
 from signoff.upstream.target import Base, UpstreamError, base_of
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Routes:
     ) -> None:
         self._upstream = upstream
         self._base = base_of(upstream)
-        self._guard = _guard(upstream.allow_private, resolve)
+        self._guard = Guard(upstream.allow_private, resolve=resolve)
         self._socket = socket
         self._foreign: dict[str, tuple[Base, Route]] = {}
         self._own = self._made(self._base)
@@ -56,24 +56,6 @@ class Routes:
         base, route = known
         return route if _is_below(request.url, base) else None
 
-    def of_url(self, url: str) -> tuple[Route, str]:
-        """Return the route to a URL the operator wrote, and its target.
-
-        Raises:
-            UpstreamError: it is no URL.
-        """
-        try:
-            parts = urlsplit(url)
-            origin = Origin(
-                scheme=parts.scheme,
-                host=parts.hostname or "",
-                port=parts.port or _PORTS[parts.scheme],
-            )
-        except (ValueError, KeyError):
-            raise UpstreamError(f"{url[:100]!r} is no http or https URL") from None
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return Route(origin=origin, host=_host_header(url), start=0), target
-
     def _made(self, base: Base) -> Route:
         parts = urlsplit(base.origin)
         return Route(
@@ -89,6 +71,25 @@ class Routes:
         )
 
 
+def route_to(url: str) -> tuple[Route, str]:
+    """Return the route to a URL that the operator wrote, and its target.
+
+    Raises:
+        UpstreamError: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+        origin = Origin(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or _PORTS[parts.scheme],
+        )
+    except (ValueError, KeyError):
+        raise UpstreamError(f"{url[:100]!r} is no http or https URL") from None
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Route(origin=origin, host=_host_header(url), start=0), target
+
+
 def _is_below(url: str, base: Base) -> bool:
     return url.startswith(f"{base.origin}{base.prefix}/")
 
@@ -98,7 +99,3 @@ def _host_header(url: str) -> str:
     host = (parts.netloc.rpartition("@")[2]).lower()
     default = f":{_PORTS[parts.scheme]}"
     return host.removesuffix(default) if not host.endswith("]") else host
-
-
-def _guard(allowed: Iterable[str], resolve: Resolve | None) -> Guard:
-    return Guard(allowed, resolve=resolve)

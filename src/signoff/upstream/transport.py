@@ -36,7 +36,7 @@ from signoff.upstream.headers import CredentialError, References, parsed
 from signoff.upstream.hooks import Hooks
 from signoff.upstream.reading import answered_of
 from signoff.upstream.retries import pause_before_next
-from signoff.upstream.routes import Route, Routes
+from signoff.upstream.routes import Route, Routes, route_to
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
 from signoff.upstream.target import UpstreamError
 
@@ -285,11 +285,11 @@ class Transports:
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Send a form to a token endpoint the operator named."""
-        client, routes = self._client, next(iter(self._routes.values()), None)
-        if client is None or routes is None:
+        client = self._client
+        if client is None:
             raise CredentialError("signoff is stopping")
         try:
-            route, target = routes.of_url(url)
+            route, target = route_to(url)
             pairs = {
                 "Accept": "application/json",
                 "Content-Type": "application/x-www-form-urlencoded",
