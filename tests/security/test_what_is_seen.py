@@ -11,7 +11,7 @@ from signoff.canonical import Json
 from signoff.web.facts import Fact, request_facts
 from signoff.web.present import Card, card, heading
 from signoff.web.text import show
-from street import USERS, request, tool_call
+from street import USERS, Street, request, tool_call
 
 
 def told(found: tuple[Fact, ...]) -> list[tuple[str, str, str | None]]:
@@ -173,6 +173,20 @@ def test_a_line_of_the_list_costs_no_more_for_a_large_body() -> None:
     assert (line.title, line.risk, line.who, line.tool) == (
         full.title, full.risk, full.who, full.tool,
     )  # fmt: skip
+
+
+async def test_a_flood_of_another_clients_requests_pushes_no_card_off_the_list(
+    here: Street,
+) -> None:
+    for _ in range(60):
+        await here.open(
+            {"type": "offer", "approvers": ["alice"]}, client_id="noisy", expires_in_s=7200
+        )
+        here.clock.turn(60)  # as often as it may ask
+    card = await here.open(expires_in_s=72 * 3600)
+    listed = [approval.id for approval in await here.approvals.inbox("alice")]
+    assert len(listed) == 61
+    assert card.id in listed
 
 
 # --- Numbers are shown as they are sent --------------------------------------------------------

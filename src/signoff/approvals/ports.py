@@ -161,7 +161,10 @@ class ApprovalStore(Protocol):
         ...
 
     async def inbox(self, user_id: str, *, limit: int) -> list[Approval]:
-        """Return what the user may decide, soonest end first, then what is over, newest first."""
+        """Return all the user may decide, soonest end first, then what is over, newest first.
+
+        `limit` bounds what is over alone.
+        """
         ...
 
     async def find(self, ticket: bytes, *, client_id: str) -> Ticket | None:

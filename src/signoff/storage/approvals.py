@@ -31,6 +31,7 @@ from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
 
 _MINUTE: Final = timedelta(minutes=1)
+_ALL: Final = 1_000
 _STRENGTH: Final = {"session": 1, "passkey": 2}
 
 
@@ -61,8 +62,12 @@ class SqliteApprovals:
         return None if row is None else self._read(row)
 
     async def inbox(self, user_id: str, *, limit: int) -> list[Approval]:
-        """Return what the user may decide, soonest end first, then what is over."""
-        params: dict[str, str | int] = {"user_id": user_id, "limit": limit}
+        """Return all the user may decide, soonest end first, then what is over, up to `limit`.
+
+        What waits is bounded by the caps on it. Cut at `limit`, one client's requests could push
+        another's off the list.
+        """
+        params: dict[str, str | int] = {"user_id": user_id, "limit": _ALL}
         found = list(await self._database.fetch_all(rows.WAITING, params))
         if len(found) < limit:
             params["limit"] = limit - len(found)

@@ -13,7 +13,11 @@ from starlette.responses import Response
 from signoff.canonical import Json, JsonError, parse
 
 MAX_BODY: Final = 16_384
-_HEADERS: Final = {"cache-control": "no-store"}
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
 
 Members = Mapping[str, Json]
 Handler = Callable[[Request], Awaitable[tuple[Json, int]]]
