@@ -6,7 +6,7 @@ Run: `python -m benchmarks [NAME …]`; see README.md beside this file.
 import asyncio
 import sys
 
-from benchmarks import allowed, backends, decision, gated, storage, waiting
+from benchmarks import allowed, backends, decision, gated, openapi, storage, waiting
 
 BENCHMARKS = {
     "decision": decision.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "gated": gated.run,
     "storage": storage.run,
     "backends": backends.run,
+    "openapi": openapi.run,
 }
 
 

@@ -9,7 +9,7 @@ from signoff.app import inspect
 from signoff.app.errors import BadInputError
 from signoff.canonical import Json
 from signoff.catalog.draft import draft
-from signoff.catalog.loader import Loaded, load
+from signoff.catalog.loader import Loaded, load, parse
 from signoff.catalog.model import Risk
 from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document

@@ -129,10 +129,11 @@ class Listing:
     def _within_budget(self, specs: Sequence[ToolSpec], style: RefStyle) -> list[dict[str, Json]]:
         """Return the entries; where all of them are too much, the largest give way first."""
         limit = self._server.tool_bytes
+        allowed = self._server.list_bytes - sum(size_of(one.listed) for one in BUILTINS.values())
         entries = {spec.name: self._fitted(spec, style, limit) for spec in specs}
         sizes = {name: size_of(entry) for name, entry in entries.items()}
         for tighter in _TIGHTER:
-            if sum(sizes.values()) <= self._server.list_bytes:
+            if sum(sizes.values()) + len(sizes) <= allowed:
                 break
             for spec in specs:
                 if sizes[spec.name] > tighter:

@@ -252,7 +252,7 @@ class ServerConfig:
     client_refs: Mapping[str, RefStyle] = field(default_factory=dict[str, RefStyle])
     """The same, by `clientInfo.name`."""
     tool_bytes: int = 8_192
-    list_bytes: int = 2_000_000
+    list_bytes: int = 1_950_000
     """What a listed tool, and the whole list, may weigh; larger schemas are shortened there."""
 
 
