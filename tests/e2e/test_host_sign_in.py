@@ -259,3 +259,34 @@ def _all_of(error: BaseException) -> str:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return " ".join(_all_of(one) for one in group.exceptions)
     return str(error)
+
+
+async def test_a_device_without_a_browser_gets_in_by_its_code(house: House, person: SignIn) -> None:
+    alice = await person(house.server)
+    device_code = "urn:ietf:params:oauth:grant-type:device_code"
+    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http:
+        host = (
+            await http.post(
+                "/oauth2/register",
+                json={
+                    "client_name": "A television",
+                    "grant_types": [device_code],
+                    "token_endpoint_auth_method": "none",
+                },
+            )
+        ).json()
+        asking = {"client_id": host["client_id"], "resource": f"{house.server.url}/mcp"}
+        told = (await http.post("/oauth2/device_authorization", data=asking)).json()
+        await alice.page.goto(told["verification_uri"])
+        await alice.page.get_by_label("Code, eight letters").fill(told["user_code"].lower())
+        await alice.page.get_by_role("button", name="Go on").click()
+        assert await alice.page.get_by_text("A television").count() >= 1
+        await alice.page.get_by_role("button", name="Let it act for me").click()
+        await alice.page.get_by_text("The device may act for you now").wait_for()
+        polling = {
+            "grant_type": device_code,
+            "client_id": host["client_id"],
+            "device_code": told["device_code"],
+        }
+        given = (await http.post("/oauth2/token", data=polling)).json()
+    assert await _status(house, given["access_token"]) == 200
