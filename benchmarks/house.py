@@ -24,7 +24,9 @@ from benchmarks.wire import Connection
 from signoff.app.store import opened
 from signoff.desk.admin import AdminClient
 from signoff.desk.lock import private_dir
+from signoff.oauth.clients import MachineClients
 from signoff.settings import Settings
+from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.tokens.keyring import Keyring
 
@@ -146,7 +148,11 @@ async def _tokens(data_dir: Path, issuer: str, users: int, callers_each: int) ->
     async with opened(data_dir, Settings()) as store:
         keyring = Keyring(SqliteKeys(store.database, store.sealer), now=store.database.now)
         await keyring.maintain()
-        at = store.database.now()
+        now, count = store.database.now, users * callers_each
+        clients = MachineClients(SqliteClients(store.database), user_ids=(), now=now)
+        for number in range(count):
+            await clients.create(name="bench", by="bench", client_id=f"caller-{number}")
+        at = now()
         return [
             keyring.mint_access_token({
                 "iss": issuer,
@@ -158,7 +164,7 @@ async def _tokens(data_dir: Path, issuer: str, users: int, callers_each: int) ->
                 "iat": int(at.timestamp()),
                 "exp": int((at + timedelta(hours=1)).timestamp()),
             })
-            for number in range(users * callers_each)
+            for number in range(count)
         ]
 
 
