@@ -6,13 +6,14 @@ Run: `python -m benchmarks [NAME …]`; see README.md beside this file.
 import asyncio
 import sys
 
-from benchmarks import allowed, backends, decision, gated, openapi, storage, waiting
+from benchmarks import allowed, authorization, backends, decision, gated, openapi, storage, waiting
 
 BENCHMARKS = {
     "decision": decision.run,
     "allowed": allowed.run,
     "waiting": waiting.run,
     "gated": gated.run,
+    "authorization": authorization.run,
     "storage": storage.run,
     "backends": backends.run,
     "openapi": openapi.run,
