@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 
 import gate_parts
-from mcp_parts import ERAS, READ, TOOLS, client, running
+from mcp_parts import ERAS, READ, TOKEN, TOOLS, client, running
 from signoff.assistant.listing import Listing
 from signoff.canonical import Json
 from signoff.catalog.model import Capability, ServerConfig, ToolSpec
 from signoff.catalog.registry import Registry
+from signoff.client.session import ClientError, connect
 from signoff.gate.policy import Ask, decide
 from signoff.identity import Caller
 
@@ -232,3 +233,15 @@ def test_hosts_that_do_not_follow_references_get_none(
 
     assert ('"$ref"' in json.dumps(entry)) == refers
     assert ('"$ref"' in json.dumps(made.described(CALLER, "tree", host))) == refers
+
+
+async def test_the_terminals_client_finds_a_tool_that_is_not_listed(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, max_tools=2) as signoff,
+        connect(signoff.url, TOKEN, token_from="test") as session,
+    ):
+        tool = await session.tool("balance")
+        with pytest.raises(ClientError, match="the server has no tool balanse"):
+            await session.tool("balanse")
+
+    assert tool.input_schema == READ.input_schema

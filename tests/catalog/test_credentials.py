@@ -139,3 +139,20 @@ def test_what_cannot_work_is_a_problem(text: str, message: str) -> None:
 
     assert isinstance(found, Broken)
     assert any(message in str(one) for one in found.problems), [str(one) for one in found.problems]
+
+
+def test_a_capability_written_by_hand_gets_what_always_goes() -> None:
+    text = """\
+signoff: 1
+upstreams:
+  ci:
+    base_url: https://ci.example
+    credentials: {mine: {in: header, name: X-Key, value: "${env:K}"}}
+capabilities:
+  - {name: status, description: Shows it., upstream: ci, request: {method: GET, path: /s}}
+users: [{id: alice}]
+"""
+    found = parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, b""))
+    assert isinstance(found, Loaded)
+
+    assert found.catalogue.tools[0].security.credentials == ("mine",)

@@ -31,6 +31,7 @@ from signoff.catalog.pins import PinError, Pins, read_pins
 from signoff.catalog.rules import read_policy
 from signoff.catalog.specs import ReadSpec, Specs, read_bytes, specs_below
 from signoff.catalog.upstreams import Offer, read_upstreams
+from signoff.catalog.wire import Security
 from signoff.catalog.yaml_source import SPEC_LIMITS, Limits, Spot, YamlError, locate
 
 FORMAT: Final = 1
@@ -188,7 +189,10 @@ def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple
     server = read_server(root, people)
     offer = read_upstreams(root, people, specs, pins, notes)
     written = read_capabilities(root, offer.upstreams, people)
-    placed = [*offer.entries, *((ready(tool), spot) for tool, spot in written)]
+    placed = [
+        *offer.entries,
+        *((ready(_with_credentials(tool, offer)), spot) for tool, spot in written),
+    ]
     _check_names(placed, root)
     offered = Offered([entry for entry, _ in placed], skipped=offer.skipped, inputs=offer.inputs)
     policy = read_policy(root, offered.cards, notes)
@@ -204,6 +208,12 @@ def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple
         skipped=offered.skipped,
     )
     return catalogue, offer
+
+
+def _with_credentials(tool: ToolSpec, offer: Offer) -> ToolSpec:
+    """A capability written by hand has no spec that says which credential it wants."""
+    always = offer.always.get(tool.upstream, ())
+    return replace(tool, security=Security(credentials=always)) if always else tool
 
 
 def _check_format(root: Fields) -> None:

@@ -53,6 +53,8 @@ class Offer:
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     inputs: dict[str, str] = field(default_factory=dict[str, str])
     """By upstream, a hash of all that compiling its operations reads."""
+    always: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """By upstream, the credentials that go with every call."""
     names: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """By upstream, the name of every operation, `METHOD path`."""
 
@@ -93,6 +95,7 @@ class _Reader:
         credentials, always = read_credentials(fields, known)
         upstream = replace(upstream, credentials=credentials)
         self._offer.upstreams[self._name] = upstream
+        self._offer.always[self._name] = always
         target = Target(
             upstream=self._name,
             places=self._places(upstream),

@@ -45,6 +45,9 @@ class ClientError(Exception):
         self.kind = kind
 
 
+_DESCRIBE: Final = "describe_tool"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOutcome:
     """How a call ended for this client. `pending` only when it was told not to wait."""
@@ -111,11 +114,28 @@ class Session:
             ClientError: there is none of this name.
         """
         tools = await self.tools()
+        if name not in tools and _DESCRIBE in tools:
+            described = await self._described(name)
+            if described is not None:
+                return described
         if name not in tools:
             close = get_close_matches(name, tools, n=1)
             hint = f"did you mean {close[0]}?" if close else "`signoff tools` lists them."
             raise ClientError("unknown_tool", f"the server has no tool {name}; {hint}")
         return tools[name]
+
+    async def _described(self, name: str) -> ListedTool | None:
+        """A large catalogue lists few tools; each of the others is shown when it is asked for."""
+        answer = await self._client.call_tool(_DESCRIBE, {"name": name})
+        shown = cast("Mapping[str, Json] | None", answer.structured_content)
+        if answer.is_error or shown is None:
+            return None
+        schema = shown.get("inputSchema")
+        return ListedTool(
+            name=name,
+            description=str(shown.get("description", "")),
+            input_schema=schema if isinstance(schema, dict) else {},
+        )
 
     async def call(
         self, name: str, arguments: Mapping[str, Json], *, on_status: OnStatus, wait: bool = True
