@@ -134,7 +134,6 @@ def test_parts_read_back_as_what_was_given(given_parts: list[tuple[str, bytes]])
     ]
     boundary = free_boundary(parts, (f"B{'x' * count}" for count in range(10)))
     content = written(parts, boundary)
-    assert content.count(f"--{boundary}".encode()) == len(parts) + 1
     assert _read(content, boundary) == given_parts
 
 

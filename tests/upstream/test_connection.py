@@ -161,10 +161,15 @@ async def test_a_body_is_read_up_to_its_limit_and_the_connection_given_up() -> N
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("split", [True, False])
-async def test_more_than_was_asked_for_ends_the_connection(method: str, *, split: bool) -> None:
+@pytest.mark.parametrize(
+    "evil", [b"Content-Length: 6\r\n\r\n{evil}", b"Content-Length: 0\r\n\r\n", b""]
+)
+async def test_more_than_was_asked_for_changes_nothing_and_ends_the_connection(
+    method: str, evil: bytes, *, split: bool
+) -> None:
     body = b"" if method == "HEAD" else b"{}"
     first = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
-    second = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{evil}"
+    second = b"HTTP/1.1 500 Evil\r\nX-Evil: 1\r\n" + evil
     connection = Connection()
     line = Line(connection)
     connection.connection_made(line)
@@ -177,7 +182,8 @@ async def test_more_than_was_asked_for_ends_the_connection(method: str, *, split
     else:
         connection.data_received(first + second)
         got = await exchange
-    assert got.body == body
+    assert (got.status, got.body) == (200, body)
+    assert got.headers == [(b"Content-Length", b"2")]
     assert line.closed
 
 

@@ -158,6 +158,18 @@ async def test_a_kept_connection_that_turns_out_closed_costs_a_read_nothing(tmp_
     assert len(wire.requests) == 3
 
 
+async def test_a_connection_that_closed_while_it_was_kept_is_not_used(tmp_path: Path) -> None:
+    async with listening(plain(answer())) as wire:
+        to = upstream(wire.url)
+        spec = tool(method="POST")
+        async with Transports([to], data_dir=tmp_path, references=references()) as transports:
+            for _ in range(2):
+                sent = await transports.send(frozen(spec, {}, to=to), to, fresh=False)
+                assert isinstance(sent, Answered)
+                await wire.drop()
+    assert wire.connections == 2
+
+
 async def test_a_change_on_a_kept_connection_that_closes_stays_unknown(tmp_path: Path) -> None:
     async with listening(closing_after_first()) as wire:
         first, second = await send_all(wire, tmp_path, tool(method="POST"), times=2)

@@ -138,6 +138,8 @@ class _Reading:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self.done.done():
+            return  # of an answer nobody asked for
         status = self._parser.get_status_code()
         self._interim = 100 <= status < 200  # noqa: PLR2004 — RFC 9110 §15.2
         if self._interim:

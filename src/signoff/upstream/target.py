@@ -221,11 +221,12 @@ class Parts:
     def _query_text(self, text_of: Callable[[Parameter, str], str]) -> str:
         if self._whole_query is not None:
             return text_of(*self._whole_query)
-        return joined(
+        pairs = joined(
             (name, text_of(parameter, text))
             for parameter, pairs in self._query
             for name, text in pairs
         )
+        return "&".join(part for part in (self._tool.query, pairs) if part)
 
     def refuse_names(self, place: Place, taken: Collection[str]) -> None:
         """Refuse arguments that would set what a credential sets.
