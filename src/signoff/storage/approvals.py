@@ -357,20 +357,20 @@ def _refusal(tx: Tx, opening: Opening) -> NotOpened | None:
     ]
     if not active:
         return NotOpened(why="nobody")
-    cap = opening.pending_per_client
-    params: dict[str, object] = {"client_id": opening.client_id, "cap": cap}
-    pending = tx.one(rows.PENDING_OF_CLIENT, params)
-    if pending is not None and pending["pending"] >= cap:
+    if _is_full(tx, "client", opening.client_id, most=opening.pending_per_client):
         return NotOpened(why="too_many")
-    cap = opening.pending_per_user
     for user_id in active:
-        pending = tx.one(rows.PENDING_OF_USER, {"user_id": user_id, "cap": cap})
-        if pending is not None and pending["pending"] >= cap:
+        if _is_full(tx, "user", user_id, most=opening.pending_per_user):
             return NotOpened(why="too_many")
         often = {"user_id": user_id, "since": to_us(tx.now - _MINUTE)}
         if tx.one(rows.PROMPTS_OF_USER, often | {"most": opening.prompts_per_minute}) is not None:
             return NotOpened(why="too_often")
     return None
+
+
+def _is_full(tx: Tx, kind: str, id: str, *, most: int) -> bool:  # noqa: A002 — client or user
+    row = tx.one(rows.PENDING_OF, {"kind": kind, "id": id})
+    return row is not None and row["pending"] >= most
 
 
 def _strong_enough(given: str, wanted: str) -> bool:

@@ -70,8 +70,69 @@ TABLES = (
     """,
 )
 
+# How many approvals wait, by client and by user: counted as they come and go, so that a cap costs
+# one look-up and not a walk over all that wait.
+COUNTS = (
+    """
+    CREATE TABLE pending_counts (
+      kind TEXT NOT NULL CHECK (kind IN ('client', 'user')),
+      id TEXT NOT NULL,
+      pending INTEGER NOT NULL CHECK (pending >= 0),
+      PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO pending_counts (kind, id, pending)
+    SELECT 'client', client_id, COUNT(*) FROM approvals WHERE status = 'pending' GROUP BY client_id
+    """,
+    """
+    INSERT INTO pending_counts (kind, id, pending)
+    SELECT 'user', user_id, COUNT(*) FROM approval_eligible WHERE waiting = 1 GROUP BY user_id
+    """,
+    """
+    CREATE TRIGGER pending_client_opened AFTER INSERT ON approvals WHEN NEW.status = 'pending'
+    BEGIN
+      INSERT INTO pending_counts (kind, id, pending) VALUES ('client', NEW.client_id, 1)
+      ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
+    END
+    """,
+    """
+    CREATE TRIGGER pending_client_ended AFTER UPDATE OF status ON approvals
+    WHEN OLD.status = 'pending' AND NEW.status <> 'pending'
+    BEGIN
+      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'client' AND id = NEW.client_id;
+    END
+    """,
+    """
+    CREATE TRIGGER pending_client_forgotten AFTER DELETE ON approvals WHEN OLD.status = 'pending'
+    BEGIN
+      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'client' AND id = OLD.client_id;
+    END
+    """,
+    """
+    CREATE TRIGGER pending_user_asked AFTER INSERT ON approval_eligible WHEN NEW.waiting = 1
+    BEGIN
+      INSERT INTO pending_counts (kind, id, pending) VALUES ('user', NEW.user_id, 1)
+      ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
+    END
+    """,
+    """
+    CREATE TRIGGER pending_user_free AFTER UPDATE OF waiting ON approval_eligible
+    WHEN OLD.waiting = 1 AND NEW.waiting = 0
+    BEGIN
+      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'user' AND id = NEW.user_id;
+    END
+    """,
+    """
+    CREATE TRIGGER pending_user_forgotten AFTER DELETE ON approval_eligible WHEN OLD.waiting = 1
+    BEGIN
+      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'user' AND id = OLD.user_id;
+    END
+    """,
+)
+
 
 def upgrade() -> None:
     """Change the tables."""
-    for statement in TABLES:
+    for statement in (*TABLES, *COUNTS):
         op.execute(statement)
