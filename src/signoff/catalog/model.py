@@ -185,6 +185,8 @@ class ToolSpec(Capability):
     parameters: tuple[Parameter, ...] = ()
     body: Body = field(default_factory=Body)
     secret_arguments: frozenset[str] = frozenset()
+    query: str = ""
+    """A query that stands in the operation's own path, encoded; every call begins with it."""
     server: Server | None = None
     """None is the upstream's `base_url`."""
     security: Security = field(default_factory=Security)

@@ -4,7 +4,7 @@ import pytest
 
 from signoff.canonical import Json
 from signoff.catalog.model import Risk
-from signoff.catalog.wire import Body, Parameter
+from signoff.catalog.wire import Body, Encoding, Parameter
 from small_specs import OK, compiled, fault, json_body, only_tool, properties_of
 
 
@@ -67,7 +67,7 @@ def test_one_bad_operation_never_costs_the_others() -> None:
         "/nobody": {"post": 5},
         "/gone": {"$ref": "#/components/pathItems/Gone"},
         "/text": "hello",
-        "/odd?x=1": {"get": {"operationId": "odd"}},
+        "/odd?x=1;y": {"get": {"operationId": "odd"}},
         "x-extension": {"get": {}},
     })
 
@@ -77,7 +77,7 @@ def test_one_bad_operation_never_costs_the_others() -> None:
         ("POST /nobody", "the operation is not a mapping"),
         ("ANY /gone", 'the $ref "#/components/pathItems/Gone" points at nothing'),
         ("ANY /text", "there is something that is not a mapping"),
-        ("odd", "its path holds a query, which belongs into parameters"),
+        ("odd", "its path holds a query that is not plain names and values"),
     ]
 
 
@@ -367,3 +367,90 @@ def test_a_deprecated_operation_says_so() -> None:
     tool = only_tool({"summary": "Old", "deprecated": True})
 
     assert tool.description == "[deprecated] Old"
+
+
+def test_a_query_in_the_path_is_sent_with_every_call_and_is_no_argument() -> None:
+    parameters: Json = [
+        {"name": "beta", "in": "query", "schema": {}},
+        {"name": "limit", "in": "query", "schema": {}},
+    ]
+    tool = only_tool({"parameters": parameters}, path="/things?beta=true&x", method="get")
+
+    assert (tool.path, tool.query) == ("/things", "beta=true&x")
+    assert set(properties_of(tool)) == {"limit"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/a?", "/a?x=1 2", "/a?x={y}", "/a?&", "/a?x=1\r\n", "?x=1", "/a?ä=1"]
+)
+def test_a_query_in_the_path_that_is_not_plain_costs_the_operation(path: str) -> None:
+    assert "path" in fault({}, path=path)
+
+
+def test_a_fragment_in_the_path_only_tells_operations_apart() -> None:
+    result = compiled({
+        "/a": {"get": {"responses": OK}},
+        "/a#other": {"get": {"responses": OK}},
+    })
+
+    assert [(tool.name, tool.path) for tool in result.tools] == [
+        ("get_a", "/a"),
+        ("get_a_other", "/a"),
+    ]
+
+
+def test_a_whole_query_string_of_3_2_keeps_how_its_members_are_written() -> None:
+    schema: Json = {"type": "object", "properties": {"a": {"type": "array"}, "b": {}}}
+    content: Json = {
+        "application/x-www-form-urlencoded": {
+            "schema": schema,
+            "encoding": {"a": {"style": "pipeDelimited"}},
+        }
+    }
+    parameter: Json = {"in": "querystring", "name": "q", "required": True, "content": content}
+    tool = only_tool({"parameters": [parameter]}, method="query", version="3.2.0")
+
+    assert tool.parameters == (
+        Parameter(
+            argument="q",
+            name="q",
+            place="querystring",
+            style="form",
+            explode=True,
+            required=True,
+            content_type="application/x-www-form-urlencoded",
+            encodings={"a": Encoding(style="pipeDelimited", explode=False)},
+        ),
+    )
+    assert (tool.method, tool.risk, tool.read_only) == ("QUERY", Risk.LOW, True)
+
+
+def test_a_whole_query_string_stands_alone() -> None:
+    whole: Json = {"in": "querystring", "name": "q", "content": {"text/plain": {}}}
+    one: Json = {"in": "query", "name": "a", "schema": {}}
+
+    assert fault({"parameters": [whole, one]}, path="/a") == (
+        "it has a whole query string and query parameters beside it"
+    )
+    assert "without content" in fault({"parameters": [{"in": "querystring", "name": "q"}]})
+    assert "whole query string beside it" in fault({"parameters": [whole]}, path="/a?x=1")
+
+
+def test_methods_of_3_2_are_offered_only_there() -> None:
+    paths: dict[str, Json] = {
+        "/a": {
+            "query": {"responses": OK},
+            "additionalOperations": {
+                "COPY": {"responses": OK},
+                "BAD METHOD": {"responses": OK},
+            },
+        }
+    }
+
+    assert compiled(paths, version="3.1.0").tools == ()
+    new = compiled(paths, version="3.2.0")
+    assert [(tool.method, tool.risk) for tool in new.tools] == [
+        ("QUERY", Risk.LOW),
+        ("COPY", Risk.HIGH),
+    ]
+    assert [one.reason for one in new.faulty] == ["its method is not one that HTTP allows"]

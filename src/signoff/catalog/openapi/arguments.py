@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from signoff.canonical import Json
-from signoff.catalog.openapi import bodies
-from signoff.catalog.openapi.documents import MappingError
+from signoff.catalog.openapi import bodies, encodings, media
+from signoff.catalog.openapi.documents import MappingError, dict_of
 from signoff.catalog.openapi.encodings import FILE, is_list_of_files
 from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
 from signoff.catalog.openapi.secrets import is_secret, secret_paths
 from signoff.catalog.openapi.texts import plain_text
-from signoff.catalog.wire import Body, Parameter, Place
+from signoff.catalog.wire import Body, Encoding, Parameter, Place
 from signoff.schema import SchemaError, check_schema
 
 _DESCRIPTION = 300
@@ -77,7 +77,7 @@ def merge(
     return Arguments(
         schema=schema,
         parameters=tuple(
-            _parameter(candidate, names[_wire(candidate)], secret, indexed=indexed)
+            _parameter(candidate, names[_wire(candidate)], secret, converter, indexed=indexed)
             for candidate in candidates
         ),
         body=replace(body, open_members=rest is not False and shape.kind == "members"),
@@ -114,8 +114,22 @@ def _file(candidate: Candidate, converter: Converter) -> Schema | None:
     return {**FILE, **words}
 
 
+def _encodings(candidate: Candidate, converter: Converter, *, indexed: bool) -> dict[str, Encoding]:
+    if candidate.place != "querystring" or media.format_of(candidate.content_type or "") != "form":
+        return {}
+    members: dict[str, Json] = {}
+    for part in converter.parts(candidate.schema):
+        members |= dict_of(part.get("properties"))
+    return encodings.plan(converter, members, candidate.encoding, "form", indexed=indexed)
+
+
 def _parameter(
-    candidate: Candidate, argument: str, secret: set[str], *, indexed: bool
+    candidate: Candidate,
+    argument: str,
+    secret: set[str],
+    converter: Converter,
+    *,
+    indexed: bool,
 ) -> Parameter:
     return Parameter(
         argument=argument,
@@ -128,7 +142,7 @@ def _parameter(
         content_type=candidate.content_type,
         secret=argument in secret,
         indexed=indexed and candidate.style == "deepObject",
-        encodings=candidate.encodings,
+        encodings=_encodings(candidate, converter, indexed=indexed),
     )
 
 

@@ -18,7 +18,7 @@ from signoff.catalog.openapi.documents import (
     dict_of,
     list_of,
 )
-from signoff.catalog.wire import Encoding, Style
+from signoff.catalog.wire import Style
 
 PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _PLACES: Final = ("path", "query", "header", "cookie", "querystring")
@@ -69,7 +69,8 @@ class Candidate:
     content_type: str | None = None
     deprecated: bool = False
     is_file: bool = False
-    encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
+    encoding: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """As the spec writes it, for the members of a whole query string."""
 
 
 def security_schemes(document: Document) -> dict[str, dict[str, Json]]:
@@ -153,8 +154,10 @@ def _parameter(document: Document, raw: Json) -> Candidate:
     content = dict_of(members.get("content"))
     content_type = next(iter(content), None)
     schema = members.get("schema", {})
+    described: dict[str, Json] = {}
     if content_type is not None:
-        schema = document.follow(content[content_type]).get("schema", {})
+        described = document.follow(content[content_type])
+        schema = described.get("schema", {})
     elif place == "querystring":
         raise MappingError(f'the parameter "{name[:60]}" is a query string without content')
     styles = _STYLES[place]
@@ -174,5 +177,6 @@ def _parameter(document: Document, raw: Json) -> Candidate:
         explode=explode if isinstance(explode, bool) else style == "form",
         allow_reserved=members.get("allowReserved") is True,
         content_type=content_type,
+        encoding=dict_of(described.get("encoding")),
         deprecated=members.get("deprecated") is True,
     )
