@@ -82,10 +82,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
 });
 
 async function approve(authReqId) {
-  const grant = new provider.Grant({ accountId: "alice", clientId });
+  const request = await provider.BackchannelAuthenticationRequest.find(authReqId);
+  const grant = new provider.Grant({ accountId: request.accountId, clientId });
   grant.addOIDCScope("openid");
   await grant.save();
-  await provider.backchannelResult(authReqId, grant);
+  await provider.backchannelResult(request, grant);
 }
 
 const handle = provider.callback();
