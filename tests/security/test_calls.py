@@ -16,9 +16,11 @@ from signoff.approvals.ports import NotYours, TooLate
 from signoff.canonical import Json, parse
 from signoff.desk.frames import Conversation
 from signoff.gate.answers import Finished, Refused, Waiting
-from signoff.gate.call import State
+from signoff.gate.call import Event, State
+from signoff.gate.ports import Moved
 from signoff.identity import Caller
 from signoff.sealed import Sealer
+from signoff.storage.calls import SqliteCalls
 from signoff.storage.sqlite import Database
 from signoff.web.endings import Stage, stage
 
@@ -285,12 +287,10 @@ async def test_a_yes_that_was_taken_back_before_the_sending_does_not_look_as_if_
 
     call = await authorized(build)
 
-    def halt(_: object) -> None:
-        raise asyncio.CancelledError
+    async def take_back(calls: SqliteCalls) -> None:
+        assert isinstance(await calls.move(call, Event.WITHDRAW), Moved)
 
-    async with build(reach=halt) as home:
-        withdrawn = await home.gate.withdraw(ALICE, call.id)
-        assert isinstance(withdrawn, Finished)
+    async with build(before_start=take_back) as home:
         card = await home.card(call)
         with home.approvals.changes.watch("approval", card.id) as watch:
             while stage(await home.card(call)) is not Stage.WITHDRAWN:
