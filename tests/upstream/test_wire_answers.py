@@ -69,6 +69,31 @@ async def test_an_answer_is_told_as_it_came(
     assert result.structured == structured
 
 
+DRIFTED = [
+    ("r_extra", b'{"id":1,"new":true}'),
+    ("r_mismatch", b'{"id":"one"}'),
+    ("r_null_optional", b'{"id":null}'),
+    ("r_missing", b"{}"),
+    ("r_not_an_object", b"[1]"),
+]
+
+
+@pytest.mark.parametrize("content", [pytest.param(row[1], id=row[0]) for row in DRIFTED])
+async def test_an_answer_that_drifted_from_its_schema_still_arrives(
+    content: bytes, tmp_path: Path
+) -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"id": {"type": "integer"}},
+        "required": ["id"],
+        "additionalProperties": False,
+    }
+    spec = tool("/x", output_schema=schema)
+    _, result = await told(answer(body=content), tmp_path, spec)
+    assert not result.is_error
+    assert text_of(result) == content.decode()
+
+
 @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg", "audio/mpeg"])
 async def test_r_png_pictures_and_sound_arrive_whole(media_type: str, tmp_path: Path) -> None:
     content = answer(body=PNG, media_type=media_type)

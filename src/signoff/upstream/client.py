@@ -18,7 +18,7 @@ from signoff.upstream.guard import Guard
 
 _MOST: Final = 100
 _MOST_IDLE: Final = 50
-_IDLE_S: Final = 5.0
+_IDLE_S: Final = 4.0  # below the 5 s after which many servers close
 _EYEBALLS_S: Final = 0.25
 
 
