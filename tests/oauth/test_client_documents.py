@@ -169,6 +169,15 @@ async def test_an_answer_that_is_no_document_opens_nothing(
     assert len(site.hits) == 1
 
 
+async def test_a_document_that_holds_but_never_ends_opens_nothing(
+    house: HostHouse, site: Site
+) -> None:
+    site.serve(site.document(padding="x" * 17_000))
+    page = await (await house.person()).ask(query(site.url))
+    assert page.status_code == 400
+    assert "too large" in page.text
+
+
 async def test_a_redirect_is_not_followed(house: HostHouse, site: Site) -> None:
     async with a_site() as other:
         site.serve(b"", f"location: {other.url}", status="302 Found")

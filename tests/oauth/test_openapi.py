@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -57,7 +57,7 @@ async def test_every_reference_leads_somewhere(house: HostHouse) -> None:
 
     def walk(value: Any) -> None:
         if isinstance(value, dict):
-            members: dict[str, Any] = value
+            members = cast("dict[str, Any]", value)
             if "$ref" in members:
                 found: Any = whole
                 for part in str(members["$ref"]).removeprefix("#/").split("/"):
@@ -65,8 +65,7 @@ async def test_every_reference_leads_somewhere(house: HostHouse) -> None:
             for member in members.values():
                 walk(member)
         elif isinstance(value, list):
-            items: list[Any] = value
-            for item in items:
+            for item in cast("list[Any]", value):
                 walk(item)
 
     walk(whole)

@@ -42,7 +42,7 @@ async def test_a_registration_tells_everything_that_was_registered(house: HostHo
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "token_endpoint_auth_method": "none",
-        "scope": "mcp",
+        "scope": "mcp payments openid",
         "registration_client_uri": f"{ISSUER}/oauth2/register/{client_id}",
     }
 

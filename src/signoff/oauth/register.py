@@ -224,18 +224,16 @@ def _claims(sent: Mapping[str, Json], profile: Profile) -> Claims:
     name = sent.get("client_name") or "unnamed"
     if not isinstance(name, str) or not is_name(name):
         raise _metadata("client_name is 1 to 100 visible characters")
-    scope = sent.get("scope") or ""
-    if not isinstance(scope, str):
+    if not isinstance(sent.get("scope") or "", str):
         raise _metadata("scope is a string")
-    known = ("openid", *profile.host_scopes)
-    # RFC 7591 §2: what a client may not have is left out, and the answer says what it has.
-    scopes = tuple(one for one in dict.fromkeys(scope.split()) if one in known)
     return Claims(
         name=name,
         redirect_uris=tuple(uris),
         grant_types=grants,
         auth_method=method,
-        scopes=scopes or profile.host_scopes,
+        # RFC 7591 §2 lets the server choose: a tool may need a scope that the host learns of only
+        # later, and a person is asked about each.
+        scopes=(*profile.host_scopes, "openid"),
     )
 
 
