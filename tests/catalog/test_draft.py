@@ -32,6 +32,7 @@ SPEC: dict[str, Json] = {
     },
     "paths": {
         "/accounts": {"get": operation("listAccounts")},
+        "/messages": {"get": operation("listMessages")},
         "/api-keys": {"get": operation("listApiKeys")},
         "/refunds": {"post": operation("createRefund")},
         "/mail": {"post": operation("sendMail")},
@@ -73,6 +74,7 @@ async def test_no_risk_is_lower_than_the_methods_own(tmp_path: Path) -> None:
 
     assert {name for name, risk in drafted.items() if risk is Risk.LOW} == {
         "listAccounts",
+        "listMessages",
         "getThing",
     }
     assert all(drafted[name] is Risk.HIGH for name, risk in plain.items() if risk is Risk.HIGH)

@@ -145,6 +145,57 @@ def test_a_reference_beside_other_rules_keeps_both() -> None:
     assert not valid.is_valid({"a": {"kind": "a", "x": "1"}})
 
 
+def cut_to(schema: Schema, limit: int, argument: Json) -> bool:
+    """Say whether the shortened schema takes an argument that the whole one takes."""
+    fitted, was_cut = fit(schema, limit)
+    assert was_cut
+    assert jsonschema_rs.validator_for(schema).is_valid({"a": argument})
+    return jsonschema_rs.validator_for(fitted).is_valid({"a": argument})
+
+
+MANY: Json = {"type": "object", "properties": {f"m{n}": {"type": "string"} for n in range(60)}}
+LARGE: Json = {
+    "type": "object",
+    "properties": {"b": {"type": "object", "properties": {"c": MANY}}},
+}
+"""Too large only at its fourth level, so that what stands beside it is cut there too."""
+
+
+@pytest.mark.parametrize("limit", [60, 120, 200, 300, 400, 600])
+def test_a_cut_of_what_is_excluded_excludes_no_more(limit: int) -> None:
+    excluded: Json = {
+        "type": "object",
+        "properties": {"kind": {"type": "object", "properties": {"x": {"const": 1}}}},
+        "required": ["kind"],
+    }
+    schema: Schema = {
+        "type": "object",
+        "properties": {"a": {"type": "object", "not": excluded}, "large": LARGE},
+    }
+
+    assert cut_to(schema, limit, {"kind": {"x": 2}})
+
+
+@pytest.mark.parametrize("limit", [60, 120, 200, 300, 400, 600])
+def test_a_cut_of_a_closed_definition_keeps_the_members_of_both(limit: int) -> None:
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "a": {"$ref": "#/$defs/A", "properties": {"kind": {"const": "a"}}},
+            "large": LARGE,
+        },
+        "$defs": {
+            "A": {
+                "type": "object",
+                "properties": {"kind": {"type": "string"}, "x": {"type": "integer"}},
+                "additionalProperties": False,
+            }
+        },
+    }
+
+    assert cut_to(schema, limit, {"kind": "a", "x": 1})
+
+
 names = st.sampled_from(["a", "b", "c"])
 leaves = st.sampled_from(
     cast(

@@ -315,7 +315,8 @@ class _Compiling:
         for one in index.left_out:
             by_reason[one.reason] = by_reason.get(one.reason, 0) + 1
         for reason, count in by_reason.items():
-            self._notes.add(spot, f"{path}: {count} operations are left out: {reason}")
+            what = "operation is" if count == 1 else "operations are"
+            self._notes.add(spot, f"{path}: {count} {what} left out: {reason}")
         for operation, kept, given in index.renamed:
             message = f'{operation} keeps its name "{kept}"; without the lock it is "{given}"'
             self._notes.add(spot, f"{path}: {message}")

@@ -89,6 +89,7 @@ def test_a_name_that_is_not_legal_is_not_taken(name: Json) -> None:
 SAFE: Json = {
     "annotations": {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True},
     "risk": "low",
+    "name": "get_safely",
 }
 
 

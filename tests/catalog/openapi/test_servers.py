@@ -65,6 +65,11 @@ def test_credentials_go_only_where_the_operator_says() -> None:
     assert found == Server(url="https://UPLOAD.example", credentials=True)
 
 
+def test_a_server_that_carries_credentials_is_refused_even_where_it_is_listed() -> None:
+    with pytest.raises(MappingError):
+        planned(one("https://me:pw@a.example"), allowed={"https://a.example:443": True})
+
+
 def test_an_operations_servers_win_over_its_paths() -> None:
     spec: Json = {
         "openapi": "3.0.0",
@@ -125,6 +130,7 @@ def test_a_python_app_takes_paths_only() -> None:
         "https://api.example/v1?x=1",
         "https://api.example/v1#x",
         "https://api.example:0/",
+        "https://me:pw@api.example/v2",
         "https://api.example/a/../../admin",
         "/a/../../admin",
         "/a b",

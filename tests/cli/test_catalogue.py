@@ -1,0 +1,109 @@
+"""`init`, `check` and `tools` as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from signoff.cli.main import main
+
+SPEC = """\
+openapi: 3.0.0
+info: {title: Shop, version: "1"}
+servers: [{url: https://shop.example/v1}]
+paths:
+  /orders:
+    get: {operationId: listOrders, responses: {}}
+    post: {operationId: placeOrder, responses: {}}
+  /old: {get: {operationId: old, deprecated: true, responses: {}}}
+  /broken: {get: {operationId: broken, parameters: [{$ref: "#/nowhere"}], responses: {}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_init_writes_a_catalogue_that_checks_and_says_what_it_guessed(folder: Path) -> None:
+    made = typed("init", "shop.yaml", "--user", "alice")
+
+    assert made.exit_code == 0, made.output
+    assert "guessed: placeOrder: money, for the word 'order': high, as its method says" in (
+        made.stderr
+    )
+    assert made.stdout == "capabilities.yaml: written, 3 tools; read it, then run signoff check\n"
+    assert (folder / "capabilities.yaml").read_text().endswith('users:\n  - {id: "alice"}\n')
+
+    checked = typed("check")
+    assert checked.exit_code == 0
+    assert "1 operation is left out: it is deprecated" in checked.stdout
+    assert 'broken: the $ref "#/nowhere" points at nothing' in checked.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_init_can_be_read_by_a_program() -> None:
+    made = json.loads(typed("init", "shop.yaml", "--json").stdout)
+
+    assert (made["config"], made["tools"], made["todo"]) == ("capabilities.yaml", 3, [])
+    assert made["guesses"] == [
+        {"operation": "placeOrder", "group": "money", "word": "order", "raised": False}
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_init_never_writes_over_a_catalogue() -> None:
+    typed("init", "shop.yaml")
+    again = typed("init", "shop.yaml")
+
+    assert again.exit_code == 1
+    assert "there is a capabilities.yaml already" in again.stderr
+
+
+def test_check_writes_the_lock_only_when_asked(folder: Path) -> None:
+    typed("init", "shop.yaml")
+    typed("check")
+    assert not (folder / "capabilities.lock").exists()
+
+    locked = typed("check", "--lock")
+
+    assert "capabilities.lock: written" in locked.stdout
+    names = json.loads((folder / "capabilities.lock").read_text())["names"]["shop"]
+    assert names["POST /orders"] == "placeOrder"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_lock_is_for_a_catalogue_not_for_a_spec() -> None:
+    assert typed("check", "--lock", "shop.yaml").exit_code == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_tools_shows_what_listing_each_costs() -> None:
+    typed("init", "shop.yaml")
+    shown = typed("tools")
+    rows = json.loads(typed("tools", "--json").stdout)
+
+    assert shown.stdout.splitlines()[0].split() == [
+        "NAME", "METHOD", "PATH", "RISK", "POLICY", "UPSTREAM", "BYTES", "TOKENS",
+    ]  # fmt: skip
+    assert [row["name"] for row in rows] == ["listOrders", "placeOrder"]
+    for row in rows:
+        assert 100 < row["bytes"] < 1_500
+        assert row["tokens"] == row["bytes"] // 4
+
+
+def test_parsed_specs_are_kept_only_where_a_server_keeps_its_data(folder: Path) -> None:
+    typed("init", "shop.yaml")
+    typed("check")
+    assert not (folder / ".signoff").exists()
+
+    (folder / ".signoff").mkdir()
+    typed("check")
+    assert len(list((folder / ".signoff" / "cache").iterdir())) == 1
