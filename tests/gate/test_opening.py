@@ -33,9 +33,9 @@ def asking(*any_of: str, not_caller: bool = False) -> ToolSpec:
 
 def test_the_approvers_are_those_the_operator_wrote_in_order_and_once() -> None:
     tool = asking("bob", "${caller.sub}", "bob")
-    assert approvers_of(tool, ALICE, USERS) == ("bob", "alice")
-    assert approvers_of(tool, BOB, USERS) == ("bob",)
-    assert approvers_of(tool, MACHINE, USERS) == ("bob",)
+    assert approvers_of(tool, ALICE, USERS, issuer=ISSUER) == ("bob", "alice")
+    assert approvers_of(tool, BOB, USERS, issuer=ISSUER) == ("bob",)
+    assert approvers_of(tool, MACHINE, USERS, issuer=ISSUER) == ("bob",)
 
 
 def test_a_subject_of_another_provider_is_the_user_it_belongs_to() -> None:
@@ -44,11 +44,20 @@ def test_a_subject_of_another_provider_is_the_user_it_belongs_to() -> None:
         "alice": replace(USERS["alice"], subjects={"https://idp.example": "00u1"}),
     }
     caller = replace(ALICE, issuer="https://idp.example", sub="00u1")
-    assert approvers_of(asking("${caller.sub}"), caller, users) == ("alice",)
+    assert approvers_of(asking("${caller.sub}"), caller, users, issuer=ISSUER) == ("alice",)
     with pytest.raises(RefusedError):
-        approvers_of(asking("${caller.sub}", not_caller=True), caller, users)
+        approvers_of(asking("${caller.sub}", not_caller=True), caller, users, issuer=ISSUER)
+    evil = replace(caller, issuer="https://evil")
     with pytest.raises(RefusedError):
-        approvers_of(asking("${caller.sub}"), replace(caller, issuer="https://evil"), users)
+        approvers_of(asking("${caller.sub}"), evil, users, issuer=ISSUER)
+
+
+def test_another_provider_s_subject_that_reads_as_a_user_id_is_nobody_here() -> None:
+    stranger = replace(ALICE, kind="oauth", issuer="https://evil", sub="alice")
+    with pytest.raises(RefusedError, match="is not a user here"):
+        approvers_of(asking("${caller.sub}"), stranger, USERS, issuer=ISSUER)
+    ours = replace(stranger, issuer=ISSUER)
+    assert approvers_of(asking("${caller.sub}"), ours, USERS, issuer=ISSUER) == ("alice",)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,7 @@ def test_nobody_to_ask_is_refused(
     tool: ToolSpec, caller: object, disabled: tuple[str, ...]
 ) -> None:
     with pytest.raises(RefusedError) as refused:
-        approvers_of(tool, caller, USERS, disabled=disabled)  # pyright: ignore[reportArgumentType]
+        approvers_of(tool, caller, USERS, disabled=disabled, issuer=ISSUER)  # pyright: ignore[reportArgumentType]
     assert refused.value.answer.code == "nobody_to_ask"
 
 

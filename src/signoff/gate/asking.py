@@ -186,9 +186,11 @@ class Asker:
         again: bool,
     ) -> Opening:
         catalogue = self._registry.catalogue
-        approvers = approvers_of(tool, caller, catalogue.users)
+        approvers = approvers_of(tool, caller, catalogue.users, issuer=self._issuer)
         if off := await self._calls.disabled(approvers):
-            approvers = approvers_of(tool, caller, catalogue.users, disabled=off)
+            approvers = approvers_of(
+                tool, caller, catalogue.users, issuer=self._issuer, disabled=off
+            )
         call_id = f"call_{secrets.token_urlsafe(16)}"
         request = self._freezer.freeze(caller, tool, arguments, call_id=call_id)
         asking = Asking(

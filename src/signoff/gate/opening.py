@@ -54,14 +54,21 @@ def request_key(
 
 
 def approvers_of(
-    tool: ToolSpec, caller: Caller, users: Mapping[str, User], *, disabled: Collection[str] = ()
+    tool: ToolSpec,
+    caller: Caller,
+    users: Mapping[str, User],
+    *,
+    issuer: str,
+    disabled: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the user ids that may decide this call, in the order the operator wrote them.
+
+    `issuer` is ours: what another one calls `sub` is no user id here.
 
     Raises:
         RefusedError: nobody is left, or an approver is not a user.
     """
-    person = _person(caller, users)
+    person = _person(caller, users, issuer)
     found: list[str] = []
     for named in tool.approval.approver.any_of:
         if named != _CALLER_SUB:
@@ -78,14 +85,15 @@ def approvers_of(
     raise RefusedError("nobody_to_ask", _why_nobody(tool, caller, person, switched_off=bool(found)))
 
 
-def _person(caller: Caller, users: Mapping[str, User]) -> str | None:
-    """Return the user that `caller` acts for: by another provider's subject, else by our id."""
+def _person(caller: Caller, users: Mapping[str, User], issuer: str) -> str | None:
+    """Return the user that `caller` acts for: by another provider's subject, or by our own id."""
     if caller.sub is None:
         return None
     for user in users.values():
         if user.subjects.get(caller.issuer) == caller.sub:
             return user.id
-    return caller.sub if caller.sub in users else None
+    ours = caller.kind == "local" or caller.issuer == issuer
+    return caller.sub if ours and caller.sub in users else None
 
 
 def _why_nobody(tool: ToolSpec, caller: Caller, person: str | None, *, switched_off: bool) -> str:
@@ -103,10 +111,14 @@ def _why_nobody(tool: ToolSpec, caller: Caller, person: str | None, *, switched_
 
 def audience_of(upstream: Upstream, issuer: str) -> str:
     """Return the one audience of the approval token: the upstream if it gets to see it."""
+    templates = [
+        *(header.parts for header in upstream.headers),
+        *(credential.value for credential in upstream.credentials.values()),
+    ]
     sees_token = any(
         isinstance(part, Reference) and part.kind == "approval"
-        for header in upstream.headers
-        for part in header.parts
+        for template in templates
+        for part in template
     )
     if sees_token and upstream.audience is not None:
         return upstream.audience
