@@ -16,6 +16,7 @@ from signoff.catalog.model import Catalogue, Credential
 from signoff.catalog.wire import Body, Encoding, SchemeUse, Security, SecurityScheme
 from signoff.gate.answers import Refused, Waiting
 from signoff.gate.call import State
+from signoff.gate.opening import audience_of
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.upstream.headers import parsed
@@ -140,3 +141,10 @@ async def test_a_credential_nobody_set_is_named_and_nothing_is_sent(
     assert answer.code == "auth_required"
     assert "oauth (scopes: read)" in answer.message
     assert home.bank.heads == []
+
+
+def test_an_approval_token_that_is_a_credential_is_for_the_upstream(served: Catalogue) -> None:
+    seen = replace(served.upstreams["bank"], audience="https://bank.example/api")
+    assert audience_of(seen, "http://localhost:8420/") == "http://localhost:8420/gate"
+    token = replace(KEY, value=parsed("Bearer ${approval.token}"))
+    assert audience_of(replace(seen, credentials={"t": token}), "x") == "https://bank.example/api"

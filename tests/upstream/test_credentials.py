@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,23 @@ async def test_credentials_stay_with_their_own_host(tmp_path: Path) -> None:
         await sent(to, spec, tmp_path)
     assert own.requests == []
     assert other.head()[0] == "GET /x HTTP/1.1"
+
+
+async def test_the_approval_token_may_be_a_credential(tmp_path: Path) -> None:
+    bearer = Credential(scheme=scheme("bearer"), kind="value", value=parsed("${approval.token}"))
+    async with listening(plain(answer())) as wire:
+        to = bank(wire.url, bearer)
+        assert isinstance(await sent(to, secured(), tmp_path), NotSent)
+        await sent(to, secured(), tmp_path, approval_token=SecretStr("eyJ-token"))
+    assert dict(wire.head()[1])["Authorization"] == "Bearer eyJ-token"
+    assert len(wire.requests) == 1
+
+
+async def test_a_username_never_reaches_into_the_password(tmp_path: Path) -> None:
+    async with listening(plain(answer())) as wire:
+        to = bank(wire.url, replace(BASIC, username=parsed("alice:x")))
+        assert isinstance(await sent(to, secured(), tmp_path), NotSent)
+    assert wire.requests == []
 
 
 # Tokens

@@ -237,24 +237,36 @@ class Credentials:
             resolved = self._references.resolve(parts, approval_token=approval_token)
             texts.append(resolved.value.get_secret_value())
             secrets += resolved.secrets
-        match frozen.kind:
-            case "value":
-                token = texts[0]
-            case "basic":
-                token = ":".join(texts)
-            case "client_credentials":
-                token = await self._tokens.token(_wanted(upstream, frozen, credential, texts))
-                secrets.append(token)
-            case "hook":
-                token = await self._hooks.value(frozen.references[0], context)
-                secrets.append(token)
-        if frozen.prefix == "Basic ":
-            token = base64.b64encode(token.encode()).decode()
+        token = await self._token(frozen, credential, upstream, texts, context)
+        if frozen.kind != "value":
             secrets.append(token)
         value = frozen.prefix + token
         if not is_sendable(value):
             raise CredentialError(f"{frozen.scheme} holds characters that cannot be sent")
         return Made(value=value, secrets=tuple(secrets))
+
+    async def _token(
+        self,
+        frozen: FrozenCredential,
+        credential: Credential,
+        upstream: Upstream,
+        texts: Sequence[str],
+        context: HookContext | None,
+    ) -> str:
+        match frozen.kind:
+            case "value":
+                token = texts[0]
+            case "basic":
+                if ":" in texts[0]:  # RFC 7617 §2: the password would begin inside it
+                    raise CredentialError(f"{frozen.scheme} has a username with a colon")
+                token = ":".join(texts)
+            case "client_credentials":
+                token = await self._tokens.token(_wanted(upstream, frozen, credential, texts))
+            case "hook":
+                token = await self._hooks.value(frozen.references[0], context)
+        if frozen.prefix == "Basic ":
+            return base64.b64encode(token.encode()).decode()
+        return token
 
     def forget(self, frozen: FrozenCredential, upstream: Upstream) -> None:
         """Drop a cached token that the upstream did not take."""
