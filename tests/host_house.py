@@ -30,6 +30,7 @@ from signoff.oauth.authorize import Authorizations
 from signoff.oauth.client_documents import ClientDocuments
 from signoff.oauth.clients import Directory, MachineClients, gate_client
 from signoff.oauth.device import Devices
+from signoff.oauth.draining import Draining
 from signoff.oauth.host_server import HostParts
 from signoff.oauth.hosts import Hosts
 from signoff.oauth.profile import Profile
@@ -75,6 +76,7 @@ class HostHouse:
     clients: MachineClients
     directory: Directory
     documents: ClientDocuments
+    draining: Draining
     routes: list[tuple[str, set[str]]]
 
     async def person(self, user: str = "alice", *, key: bool = True) -> "Person":
@@ -286,6 +288,7 @@ async def host_house(
     )
     approvals = Approvals(SqliteApprovals(database, sealer), database.changes)
     people, sessions = SqlitePeople(database), Sessions(database)
+    draining = Draining()
     config = SiteConfig(public_url=ISSUER, name="acme-bank", users=USERS)
 
     async def reconcile(call_id: str, *, done: bool, by: str) -> bool:
@@ -303,6 +306,7 @@ async def host_house(
             now=database.now,
             monotonic=monotonic,
             unavailable=(StorageBusyError,),
+            draining=draining,
             hosts=parts,
         ),
         *pages(
@@ -336,5 +340,6 @@ async def host_house(
             clients=MachineClients(store, user_ids=USERS.keys(), now=database.now),
             directory=directory,
             documents=read,
+            draining=draining,
             routes=[(one.path, set(one.methods or ())) for one in routes if isinstance(one, Route)],
         )

@@ -92,6 +92,7 @@ async def test_a_token_with_the_scopes_calls_the_tool(tmp_path: Path, era: str) 
             await signoff.decide()
             assert not (await work).is_error
         assert len(signoff.bank.payments) == 1
+        assert bearer not in str(signoff.bank.headers)  # a host's token goes no further
 
 
 async def test_a_tool_that_needs_nothing_more_is_called_with_the_doors_scope(

@@ -119,6 +119,18 @@ async def test_a_held_poll_wakes_with_the_yes(
         assert (await held).status_code == 200
 
 
+async def test_a_held_poll_is_answered_at_once_when_the_server_stops(
+    house: HostHouse, client_id: str
+) -> None:
+    told = await opened(house, client_id)
+    held = asyncio.create_task(poll(house, client_id, told["device_code"], prefer="wait=25"))
+    async with asyncio.timeout(10):
+        while not house.draining._waits:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage] — nothing announces a held poll
+            await asyncio.sleep(0)
+        house.draining.begin()
+        refused(await held, "authorization_pending")
+
+
 async def test_a_poll_too_soon_is_slowed_down_for_good(
     house: HostHouse, client_id: str, monotonic: Monotonic
 ) -> None:

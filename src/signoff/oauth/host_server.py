@@ -13,6 +13,7 @@ from signoff.approvals.ports import Changes
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
 from signoff.oauth.device import DeviceEndpoint, DeviceStore
+from signoff.oauth.draining import Draining
 from signoff.oauth.errors import endpoint
 from signoff.oauth.grants.authorization_code import AuthorizationCodeGrant
 from signoff.oauth.grants.device_code import DeviceCodeGrant
@@ -42,6 +43,7 @@ def host_grants(
     *,
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
+    draining: Draining | None,
 ) -> dict[str, Grant]:
     """Return the grants of hosts by their type."""
     minter = Minter(profile, keyring, now=now)
@@ -53,7 +55,9 @@ def host_grants(
             minter,
             parts.changes,
             held_at_most=profile.held_at_most,
+            now=now,
             monotonic=monotonic,
+            draining=draining,
         ),
     }
 

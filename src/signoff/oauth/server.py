@@ -105,7 +105,9 @@ def authorization_server(
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
         },
-        grants=host_grants(hosts, profile, keyring, now=now, monotonic=monotonic) if hosts else {},
+        grants={}
+        if hosts is None
+        else host_grants(hosts, profile, keyring, now=now, monotonic=monotonic, draining=draining),
     )
     issued = TokenEndpoints(
         profile,

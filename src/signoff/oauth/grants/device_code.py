@@ -6,6 +6,7 @@ grant; the states are those of an approval.
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final, assert_never
 
 from signoff.approvals.ports import Changes
@@ -13,12 +14,14 @@ from signoff.approvals.request import Status
 from signoff.canonical import Json
 from signoff.oauth.clients import Client
 from signoff.oauth.device import Device, DeviceStore
+from signoff.oauth.draining import Draining
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
 from signoff.oauth.host_tokens import Minter, check_resource, new_refresh_token
 
 _MAX_CODE: Final = 256
+_SHORTEST_WAIT_S: Final = 0.001
 
 
 class DeviceCodeGrant:
@@ -31,10 +34,13 @@ class DeviceCodeGrant:
         changes: Changes,
         *,
         held_at_most: int,
+        now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        draining: Draining | None = None,
     ) -> None:
         self._devices, self._minter, self._changes = devices, minter, changes
-        self._monotonic = monotonic
+        self._now, self._monotonic = now, monotonic
+        self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=held_at_most)
 
     async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
@@ -86,7 +92,11 @@ class DeviceCodeGrant:
                 left = until - self._monotonic()
                 if latest is None or latest.status is not Status.PENDING or left <= 0:
                     return latest
-                await watch.changed(left)
+                if self._draining.begun:
+                    return latest
+                open_for = (latest.expires_at - self._now()).total_seconds()
+                wait_s = max(min(left, open_for), _SHORTEST_WAIT_S)
+                await self._draining.wait(watch.changed(wait_s))
 
 
 def _without_tokens(status: Status) -> OAuthError:
