@@ -30,6 +30,11 @@ def body(media_type: str, schema: Json, **more: Json) -> dict[str, Json]:
         (["application/vnd.a+json", "application/json"], "application/json"),
         (["multipart/mixed", "text/csv"], "text/csv"),
         (["application/xml"], "application/xml"),
+        (
+            ["application/json-patch+json", "application/merge-patch+json"],
+            "application/merge-patch+json",
+        ),
+        (["application/json-patch+json", FORM], "application/json-patch+json"),
     ],
 )
 def test_media_types_are_preferred_in_one_order(media_types: list[str], chosen: str) -> None:
@@ -306,3 +311,17 @@ def test_bodies_of_3_2_media_types_may_be_references() -> None:
     tool = only_tool({"requestBody": {"content": content}}, components, version="3.2.0")
 
     assert tool.body.members == {"a": "a"}
+
+
+@pytest.mark.parametrize("media_type", ["application/json", FORM])
+def test_an_object_that_declares_nothing_may_hold_anything(media_type: str) -> None:
+    tool = only_tool(body(media_type, {"type": "object", "description": "a patch"}))
+
+    assert (tool.body.kind, tool.body.argument) == ("whole", "body")
+    assert properties_of(tool)["body"] == {"type": "object", "description": "a patch"}
+
+
+def test_an_object_that_may_hold_nothing_is_sent_empty() -> None:
+    tool = only_tool(body("application/json", {"type": "object", "additionalProperties": False}))
+
+    assert (tool.body.kind, tool.body.required, properties_of(tool)) == ("members", True, {})

@@ -260,8 +260,8 @@ def _plain_parts(document: Document, schema: Json) -> list[dict[str, Json]] | No
     rests = [part["additionalProperties"] for part in found if "additionalProperties" in part]
     if len(found) > 1 and any(rest is not True for rest in rests):
         return None
-    is_object = any("object" in str(part.get("type")) for part in found)
-    return found if declared or (is_object and not any(rests)) else None
+    # An object that declares nothing may hold anything, unless it says that it may not.
+    return found if declared or False in rests else None
 
 
 def _plain_part(document: Document, part: Json) -> dict[str, Json] | None:

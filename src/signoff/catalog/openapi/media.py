@@ -13,6 +13,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
 
+_PATCHES: Final = "application/json-patch+json"
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 _ANY: Final = frozenset({"*/*", "application/*", "*"})
 _TEXT: Final = frozenset({
@@ -59,11 +60,13 @@ def format_of(media_type: str) -> BodyFormat | None:
 def preferred(media_types: Iterable[str]) -> str | None:
     """Return the one that is sent, whatever their order; None when none can be."""
 
-    def rank(media_type: str) -> tuple[int, bool, str]:
+    def rank(media_type: str) -> tuple[int, bool, bool, str]:
         format_ = format_of(media_type)
         order = _ORDER.index(format_) if format_ is not None else len(_ORDER)
-        # Exactly JSON comes before `+json` and before "anything".
-        return order, essence(media_type) not in (JSON, MULTIPART), media_type
+        found = essence(media_type)
+        # Exactly JSON comes before `+json` and before "anything"; a list of patches (RFC 6902) is
+        # only sent where nothing else is offered: specs describe the merged object.
+        return order, found == _PATCHES, found not in (JSON, MULTIPART), media_type
 
     usable = [one for one in media_types if format_of(one) is not None]
     return min(usable, key=rank, default=None)
