@@ -1,8 +1,13 @@
 """Documents: what is read, what is refused as a whole, and where a `$ref` leads."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError, MappingError
+from signoff.catalog.openapi.files import below
 from signoff.catalog.yaml_source import Spot
 
 PETS = b"""\
@@ -114,3 +119,64 @@ def test_yaml_in_flow_style_is_read() -> None:
 
     assert document.version == "3.0"
     assert list(document.operations()) == []
+
+
+MODERN = b"""\
+openapi: 3.2.0
+$self: https://api.example/openapi
+components:
+  schemas:
+    Named: {$anchor: named, type: string}
+    Dynamic: {$dynamicAnchor: node, type: integer}
+    Own: {$id: "https://schemas.example/own", $defs: {Inner: {type: boolean}}, type: object}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ref", "type_"),
+    [
+        ("#named", "string"),
+        ("#node", "integer"),
+        ("https://schemas.example/own", "object"),
+        ("https://schemas.example/own#/$defs/Inner", "boolean"),
+        ("https://api.example/openapi#/components/schemas/Named", "string"),
+        ("https://api.example/openapi#named", "string"),
+    ],
+)
+def test_what_a_document_calls_itself_and_its_schemas_is_found(ref: str, type_: str) -> None:
+    found = Document(MODERN, name="spec").resolve(ref)
+
+    assert isinstance(found, dict)
+    assert found["type"] == type_
+
+
+def test_a_newer_version_is_read_as_the_newest_that_is_known() -> None:
+    document = Document(b"openapi: 3.9.1\npaths: {}", name="spec")
+
+    assert document.version == "3.2"
+    assert document.notes == ["OpenAPI 3.9.1 is read as 3.2, the newest that is known"]
+
+
+def test_a_property_called_ref_is_a_property(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"$ref": {"type": "string"}, "a": {}}}
+    content = {"application/json": {"schema": schema}}
+    spec = {
+        "openapi": "3.0.0",
+        "paths": {"/a": {"post": {"requestBody": {"content": content}, "responses": {}}}},
+    }
+    document = Document(json.dumps(spec).encode(), name="s", read=below(tmp_path))
+    [tool] = compile_document(document, upstream="u").tools
+
+    assert tool.body.members == {"ref": "$ref", "a": "a"}
+    assert len(document.fingerprint()) == 64
+
+
+def test_what_stands_beside_a_path_items_reference_counts() -> None:
+    text = b"""\
+openapi: 3.1.0
+paths: {/a: {$ref: "#/components/pathItems/A", parameters: [{name: q, in: query}]}}
+components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
+"""
+    [tool] = compile_document(Document(text, name="s"), upstream="u").tools
+
+    assert [one.name for one in tool.parameters] == ["q"]
