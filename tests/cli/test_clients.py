@@ -64,6 +64,14 @@ def test_a_client_is_switched_off_and_on(run: Any) -> None:
     assert run("clients", "disable", "nobody").exit_code == 1
 
 
+def test_a_host_known_by_its_documents_address_is_switched_off_and_on(run: Any) -> None:
+    address = "https://host.example/client.json"
+    assert run("clients", "disable", address).exit_code == 0
+    assert run("clients", "disable", address).exit_code == 1
+    assert run("clients", "enable", address).exit_code == 0
+    assert run("clients", "disable", "host_unknown").exit_code == 1
+
+
 def test_a_gate_registers_its_key_and_gets_no_secret(run: Any, tmp_path: Path) -> None:
     public = tmp_path / "gate.jwks"
     public.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))

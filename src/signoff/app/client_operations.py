@@ -21,6 +21,7 @@ from signoff.oauth.clients import (
     Role,
 )
 from signoff.oauth.delivery import Delivery, DeliveryMode
+from signoff.oauth.hosts import is_document_id
 from signoff.storage.operator import OPERATOR
 from signoff.storage.people import SqlitePeople
 
@@ -106,18 +107,23 @@ class ClientOperations:
         return _issued(await self._clients.rotate(client_id, by=OPERATOR, overlap=overlap))
 
     async def disable(self, parameters: Parameters) -> Json:
-        client = await self._clients.show(_text(parameters, "client_id"))
-        if not await self._people.disable(client.id, by=OPERATOR):
-            raise ClientError(f"{client.id} is disabled already")
+        client_id = await self._named(parameters)
+        if not await self._people.disable(client_id, by=OPERATOR):
+            raise ClientError(f"{client_id} is disabled already")
         if self._end_calls_of is not None:
-            await self._end_calls_of(client.id)
+            await self._end_calls_of(client_id)
         return {}
 
     async def enable(self, parameters: Parameters) -> Json:
-        client = await self._clients.show(_text(parameters, "client_id"))
-        if not await self._people.enable(client.id, by=OPERATOR):
-            raise ClientError(f"{client.id} is not disabled")
+        client_id = await self._named(parameters)
+        if not await self._people.enable(client_id, by=OPERATOR):
+            raise ClientError(f"{client_id} is not disabled")
         return {}
+
+    async def _named(self, parameters: Parameters) -> str:
+        """Return the id; a host that is known by its document's address has no record to find."""
+        client_id = _text(parameters, "client_id")
+        return client_id if is_document_id(client_id) else (await self._clients.show(client_id)).id
 
     async def delete(self, parameters: Parameters) -> Json:
         await self._clients.delete(_text(parameters, "client_id"), by=OPERATOR)
