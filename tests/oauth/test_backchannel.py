@@ -398,7 +398,7 @@ async def test_another_clients_own_type_is_shown_and_lands_in_its_token(provider
 
 
 @pytest.mark.parametrize("name", ["request", "request_uri"])
-async def test_a_request_object_is_refused_while_there_is_no_support(
+async def test_a_request_object_of_a_client_without_a_key_is_refused(
     provider: Provider, name: str
 ) -> None:
     given: dict[str, Any] = {name: "x"}
