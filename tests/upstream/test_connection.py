@@ -1,6 +1,7 @@
 """One connection: answers in any pieces, and everything that is no answer to what was asked."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.catalog.wire import Body
+from signoff.upstream.client import Pool
 from signoff.upstream.connection import (
     HEAD_BYTES,
     Connection,
@@ -17,7 +19,8 @@ from signoff.upstream.connection import (
     Incoming,
     Outgoing,
 )
-from signoff.upstream.transport import Answered, Transports, Unknown
+from signoff.upstream.response import result_of
+from signoff.upstream.transport import Answered, NotSent, Transports, Unknown
 from upstream_parts import frozen, references, tool, upstream
 from wire import answer, listening, plain
 
@@ -245,3 +248,52 @@ async def test_a_large_body_arrives_whole_and_an_early_end_is_unknown(tmp_path: 
         async with Transports([to], data_dir=tmp_path, references=references()) as transports:
             sent = await transports.send(frozen(spec, {"body": large}, to=to), to, fresh=True)
     assert isinstance(sent, Unknown)
+
+
+PIECES = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 503 X\r\nRetry-After: 0\r\n",
+    b"HTTP/1.1 100 C\r\n\r\n",
+    b"Content-Length: 2\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Encoding: gzip\r\n",
+    b"Content-Type: text/event-stream\r\n",
+    b"Connection: close\r\n",
+    b"\r\n",
+    b"{}",
+    b"2\r\n{}\r\n",
+    b"0\r\n\r\n",
+    b"\x00\xff",
+    b"data: 1\n\n",
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_an_upstream_does_each_call_ends_and_no_connection_is_left(
+    seed: int, tmp_path: Path
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 — repeatable, not secret
+
+    async def erratic(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"".join(chance.choices(PIECES, k=chance.randrange(1, 9))))
+        if chance.random() < 0.7:
+            writer.close()
+
+    async with listening(erratic) as wire:
+        to = upstream(wire.url, timeout_s=0.2)
+        pool: list[Connection] = []
+        async with Transports([to], data_dir=tmp_path, references=references()) as transports:
+
+            async def one() -> None:
+                spec = tool(method=chance.choice(["GET", "POST", "HEAD", "PUT"]))
+                fresh = chance.random() < 0.3
+                sent = await transports.send(frozen(spec, to=to), to, fresh=fresh)
+                assert isinstance(sent, Answered | Unknown | NotSent)
+                result_of(spec, sent)
+
+            await asyncio.gather(*(one() for _ in range(40)))
+            client = transports._client  # pyright: ignore[reportPrivateUsage]
+            assert isinstance(client, Pool)
+            pool.extend(client._open)  # pyright: ignore[reportPrivateUsage]
+        assert all(connection.gone.done() for connection in pool)

@@ -204,3 +204,16 @@ async def test_a_redirect_inside_is_told_and_not_followed(tmp_path: Path) -> Non
     assert isinstance(sent, Answered)
     assert sent.status == 302
     assert inside.connections == 0
+
+
+async def test_the_next_address_of_a_name_is_tried_when_one_refuses(tmp_path: Path) -> None:
+    async with listening(plain(answer())) as wire:
+        to = upstream(allow_private=("127.0.0.0/8",))
+        found = resolving("127.0.0.9", "127.0.0.1")
+        sent = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, found)
+        none = resolving("127.0.0.9", "127.0.0.8")
+        refused = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, none)
+    assert isinstance(sent, Answered)
+    assert refused == NotSent(
+        reason="bank: the connection was not made (connection refused)", transient=True
+    )

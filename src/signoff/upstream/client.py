@@ -10,16 +10,17 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from signoff.upstream.connection import Connection, ExchangeError, Incoming, Outgoing, Watch
-from signoff.upstream.guard import Guard
+from signoff.upstream.guard import Guard, resolved
 
 _MOST: Final = 100
 _MOST_IDLE: Final = 50
 _IDLE_S: Final = 4.0  # below the 5 s after which many servers close
-_EYEBALLS_S: Final = 0.25
+_ADDRESS_S: Final = 2.0  # then the next address of the same name is tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,23 +125,18 @@ class Pool:
             return connection
         tls = self._tls() if origin.scheme == "https" else None
         name = origin.host if tls is not None else None
-        if origin.guard is None:
-            _, connection = await loop.create_connection(
-                Connection,
-                origin.host,
-                origin.port,
-                ssl=tls,
-                server_hostname=name,
-                happy_eyeballs_delay=_EYEBALLS_S,
-            )
-            return connection
+        find = resolved if origin.guard is None else partial(origin.guard.addresses, origin.scheme)
+        addresses = await find(origin.host, origin.port)
         failed: OSError | None = None
-        for address in await origin.guard.addresses(origin.scheme, origin.host, origin.port):
+        for count, address in enumerate(addresses, start=1):
+            # One after the other: a race of addresses loses sockets when it is called off.
+            limit_s = _ADDRESS_S if count < len(addresses) else None
             try:
-                _, connection = await loop.create_connection(
-                    Connection, address, origin.port, ssl=tls, server_hostname=name
-                )
-            except OSError as error:
+                async with asyncio.timeout(limit_s):
+                    _, connection = await loop.create_connection(
+                        Connection, address, origin.port, ssl=tls, server_hostname=name
+                    )
+            except OSError as error:  # a timeout is one too
                 failed = error
             else:
                 return connection

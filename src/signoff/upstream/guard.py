@@ -7,6 +7,7 @@ address of it is checked, and the connection goes to one of exactly those. The o
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import (
@@ -110,6 +111,8 @@ class Guard:
 
 async def resolved(host: str, port: int) -> list[str]:
     """Return the addresses of `host`, as the system resolves it."""
+    with contextlib.suppress(ValueError):
+        return [str(ip_address(host))]
     found = await asyncio.get_running_loop().getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
     )
