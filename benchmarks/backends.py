@@ -1,4 +1,4 @@
-"""Calls to an upstream a second and in CPU: our client, `httpx2`, and `aiohttp` where it is there.
+"""Calls to an upstream a second and in CPU: our side of `httpx2`, `httpx2` itself, and `aiohttp`.
 
 The upstream is a process of its own (`upstream.py`). The clients take turns in one process; each
 round is timed by itself, so that what the machine does meanwhile hits all of them. `aiohttp` is
@@ -25,8 +25,8 @@ from signoff.catalog.model import HeaderTemplate, ToolSpec, Upstream
 from signoff.catalog.wire import Parameter
 from signoff.identity import Caller
 from signoff.sealed import Sealer
-from signoff.upstream.client import Origin, Pool
-from signoff.upstream.connection import Outgoing
+from signoff.upstream.client import HttpClient
+from signoff.upstream.exchange import Origin, Outgoing
 from signoff.upstream.headers import References, parsed
 from signoff.upstream.request import freeze
 from signoff.upstream.response import result_of
@@ -49,7 +49,7 @@ class _Watch:
 
 @asynccontextmanager
 async def _ours(port: int) -> AsyncGenerator[Call]:
-    pool = Pool(ssl.create_default_context)
+    pool = HttpClient(ssl.create_default_context)
     origin = Origin(scheme="http", host="127.0.0.1", port=port)
     outgoing = Outgoing(
         method="GET",

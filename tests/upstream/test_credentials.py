@@ -359,7 +359,7 @@ async def test_a_token_the_upstream_refuses_or_that_is_old_is_fetched_anew(tmp_p
         token_answer(access_token="a\r\nX: y"),
         token_answer(token_type="mac"),
         answer("200 OK", b'{"access_token":"' + b"x" * 70_000 + b'"}'),
-        b"garbage",
+        b"garbage\r\n\r\n",
     ],
 )
 async def test_an_endpoint_that_gives_no_token_means_nothing_is_sent(

@@ -1,65 +1,86 @@
-"""Connections to origins: made, kept while idle, handed out one exchange at a time.
+"""The HTTP client: exchanges over httpx2's transport, HTTP/1.1, exact bytes.
 
-Owns the pool and how a connection is made: over a Unix socket, or TCP with TLS whose certificate
-is always verified for the name that was asked for, wherever it resolved to. Reads no proxy
-setting, follows no redirect, never repeats a request.
+Owns connections by origin: over a Unix socket, or TCP with TLS whose certificate is always
+verified for the name that was asked for, wherever it resolved to. The client's trace hook runs
+`watch.leave` right before the first byte. Reads no proxy setting, follows no redirect, never
+repeats a request.
 """
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from signoff.upstream.connection import Connection, ExchangeError, Incoming, Outgoing, Watch
-from signoff.upstream.guard import Guard, resolved
+import httpx2
 
-_MOST: Final = 100
-_MOST_IDLE: Final = 50
-_IDLE_S: Final = 4.0  # below the 5 s after which many servers close
-_ADDRESS_S: Final = 2.0  # then the next address of the same name is tried
+from signoff.upstream.exchange import ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
+from signoff.upstream.streams import is_stream
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where to connect. `guard` is set for an origin that the operator did not write."""
-
-    scheme: str
-    host: str
-    port: int
-    socket: Path | None = None
-    guard: Guard | None = None
-
-
-class Client(Protocol):
-    """What sending needs of an HTTP client."""
-
-    async def exchange(
-        self, origin: Origin, outgoing: Outgoing, watch: Watch, *, fresh: bool
-    ) -> Incoming:
-        """Send once; `watch.leave` is awaited right before the first byte.
-
-        Raises:
-            ExchangeError: there is no whole answer.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close every connection."""
-        ...
+_FIRST_BYTE: Final = "http11.send_request_headers.started"
+_BEFORE_REQUEST: Final = "connection."
+_CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
+_POOL: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=4)
+"""Kept for less than the 5 s after which many servers close."""
+_SINGLE: Final = httpx2.Limits(max_connections=1, max_keepalive_connections=0)
+# The one deadline is the caller's, around everything.
+_NO_TIMEOUTS: Final = {"connect": None, "read": None, "write": None, "pool": None}
+_NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
+_FAULTS: Final[Mapping[type[Exception], Fault]] = {
+    httpx2.ConnectError: "connect",
+    httpx2.UnsupportedProtocol: "connect",
+    httpx2.LocalProtocolError: "request",
+    httpx2.RemoteProtocolError: "answer",  # also: closed without any answer
+    httpx2.ReadError: "closed",
+    httpx2.WriteError: "closed",
+}
 
 
-class Pool:
-    """The client: connections by origin. `tls` gives what verifies certificates and names."""
+class _StoppedError(Exception):
+    """Raised inside the client's hook, so that its own handling of errors cannot swallow it."""
+
+
+class UnexpectedEventError(Exception):
+    """The HTTP client did something else before the first byte than we know it to do."""
+
+
+@dataclass(slots=True)
+class _Trace:
+    """The client's hook for one exchange."""
+
+    watch: Watch
+    connected: bool = False
+    left: bool = False
+    stopped: BaseException | None = None
+
+    async def __call__(self, event: str, _: object) -> None:
+        if self.left or self.stopped is not None:
+            return
+        if event.startswith(_BEFORE_REQUEST):
+            self.connected = self.connected or event in _CONNECTED
+            return
+        if event != _FIRST_BYTE:
+            # Not the protocol we know: stop before the first byte rather than miss it.
+            self.stopped = UnexpectedEventError(event)
+            raise _StoppedError
+        try:
+            await self.watch.leave()
+        except BaseException as error:
+            self.stopped = error
+            if not isinstance(error, Exception):
+                raise
+            raise _StoppedError from error
+        self.left = True
+
+
+class HttpClient:
+    """Exchanges with pooled or fresh connections. `tls` gives what verifies certificates."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._idle: dict[Origin, deque[Connection]] = {}
-        self._rooms: dict[Origin, asyncio.Semaphore] = {}
-        self._open: set[Connection] = set()
+        # One pool an origin: a connection verified for one name never carries another's request.
+        self._pools: dict[Origin, httpx2.AsyncHTTPTransport] = {}
 
     async def exchange(
         self, origin: Origin, outgoing: Outgoing, watch: Watch, *, fresh: bool
@@ -69,75 +90,116 @@ class Pool:
         Raises:
             ExchangeError: there is no whole answer.
         """
-        if fresh:
-            connection = await self._connected(origin)
-            try:
-                return await connection.exchange(outgoing, watch)
-            finally:
-                connection.close()
-        async with self._rooms.setdefault(origin, asyncio.Semaphore(_MOST)):
-            connection = self._kept(origin) or await self._connected(origin)
-            answered = await connection.exchange(outgoing, watch)
-            self._keep(origin, connection)
-            return answered
+        async with AsyncExitStack() as stack:
+            if fresh:
+                pool = await stack.enter_async_context(self._transport(origin, _SINGLE))
+            else:
+                pool = self._pools.get(origin) or self._kept(origin)
+            trace = _Trace(watch)
+            last: ExchangeError | None = None
+            for address in await self._addresses(origin):
+                try:
+                    return await self._once(pool, address, origin, outgoing, trace)
+                except ExchangeError as error:
+                    if error.fault != "connect" or trace.left:
+                        raise
+                    last = error
+            raise last or ExchangeError("connect")
 
     async def close(self) -> None:
-        """Close every connection and wait until they are gone."""
-        left = tuple(self._open)
-        self._idle.clear()
-        for connection in left:
-            connection.close()
-        if left:
-            await asyncio.wait([connection.gone for connection in left])
+        """Close every connection."""
+        pools, self._pools = tuple(self._pools.values()), {}
+        for pool in pools:
+            await pool.aclose()
 
-    def _kept(self, origin: Origin) -> Connection | None:
-        idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - _IDLE_S
-        while idle:
-            connection = idle.pop()  # the one used last is the one least likely to be stale
-            if connection.is_open and connection.since > oldest:
-                return connection
-            connection.close()
-        return None
+    def _kept(self, origin: Origin) -> httpx2.AsyncHTTPTransport:
+        return self._pools.setdefault(origin, self._transport(origin, _POOL))
 
-    def _keep(self, origin: Origin, connection: Connection) -> None:
-        if not connection.is_open:
-            return
-        idle = self._idle.setdefault(origin, deque())
-        connection.since = asyncio.get_running_loop().time()
-        idle.append(connection)
-        if len(idle) > _MOST_IDLE:
-            idle.popleft().close()
+    def _transport(self, origin: Origin, limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
+        # Without TLS an empty context does: loading the system's certificates costs 20 ms.
+        secure = origin.scheme == "https"
+        return httpx2.AsyncHTTPTransport(
+            verify=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=False,
+            http1=True,
+            http2=False,
+            limits=limits,
+            uds=None if origin.socket is None else str(origin.socket),
+            retries=0,
+        )
 
-    async def _connected(self, origin: Origin) -> Connection:
+    async def _addresses(self, origin: Origin) -> list[str]:
+        if origin.guard is None:
+            return [origin.host]
         try:
-            connection = await self._connect(origin)
-        except (OSError, UnicodeError) as error:  # sockets and TLS; names that are none
+            return await origin.guard.addresses(origin.scheme, origin.host, origin.port)
+        except (OSError, UnicodeError) as error:
             raise ExchangeError("connect") from error
-        self._open.add(connection)
-        connection.gone.add_done_callback(lambda _: self._open.discard(connection))
-        return connection
 
-    async def _connect(self, origin: Origin) -> Connection:
-        loop = asyncio.get_running_loop()
-        if origin.socket is not None:
-            _, connection = await loop.create_unix_connection(Connection, str(origin.socket))
-            return connection
-        tls = self._tls() if origin.scheme == "https" else None
-        name = origin.host if tls is not None else None
-        find = resolved if origin.guard is None else partial(origin.guard.addresses, origin.scheme)
-        addresses = await find(origin.host, origin.port)
-        failed: OSError | None = None
-        for count, address in enumerate(addresses, start=1):
-            # One after the other: a race of addresses loses sockets when it is called off.
-            limit_s = _ADDRESS_S if count < len(addresses) else None
-            try:
-                async with asyncio.timeout(limit_s):
-                    _, connection = await loop.create_connection(
-                        Connection, address, origin.port, ssl=tls, server_hostname=name
-                    )
-            except OSError as error:  # a timeout is one too
-                failed = error
-            else:
-                return connection
-        raise failed or OSError("no address")
+    async def _once(
+        self,
+        pool: httpx2.AsyncHTTPTransport,
+        address: str,
+        origin: Origin,
+        outgoing: Outgoing,
+        trace: _Trace,
+    ) -> Incoming:
+        try:
+            return await _exchanged(
+                pool, _message(address, origin, outgoing, trace), outgoing, trace
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL, _StoppedError) as error:
+            if trace.stopped is not None:
+                raise trace.stopped from None
+            fault = next((word for kind, word in _FAULTS.items() if isinstance(error, kind)), None)
+            raise ExchangeError(fault or "closed", reused=not trace.connected) from error
+
+
+def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) -> httpx2.Request:
+    headers = [(b"Host", outgoing.host.encode()), *outgoing.headers]
+    if outgoing.body is not None:
+        headers.append((b"Content-Length", b"%d" % len(outgoing.body)))
+    elif outgoing.method in _NO_BODY_LENGTH:
+        headers.append((b"Content-Length", b"0"))
+    bracketed = f"[{address}]" if ":" in address else address
+    return httpx2.Request(
+        outgoing.method,
+        f"{origin.scheme}://{bracketed}:{origin.port}/",
+        headers=headers,
+        # A stream of ours: the client then adds no header of its own.
+        stream=httpx2.ByteStream(outgoing.body or b""),
+        extensions={
+            "trace": trace,
+            "timeout": _NO_TIMEOUTS,
+            "target": outgoing.target,
+            "sni_hostname": origin.host,
+        },
+    )
+
+
+async def _exchanged(
+    pool: httpx2.AsyncHTTPTransport, message: httpx2.Request, outgoing: Outgoing, trace: _Trace
+) -> Incoming:
+    response = await pool.handle_async_request(message)
+    trace.watch.status = response.status_code
+    streamed = is_stream(response.headers.get("content-type", ""))
+    chunks: list[bytes] = []
+    size, cut = 0, False
+    try:
+        async with asyncio.timeout_at(outgoing.stream_until if streamed else None):
+            async for chunk in response.aiter_raw():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > outgoing.limit:
+                    cut = True
+                    break
+    except TimeoutError:
+        cut = True
+    finally:
+        await response.aclose()
+    return Incoming(
+        status=response.status_code,
+        headers=list(response.headers.raw),
+        body=b"".join(chunks),
+        cut=cut,
+    )

@@ -5,7 +5,7 @@ Owns the order of these steps. Pure.
 
 from collections.abc import Sequence
 
-from signoff.upstream.connection import Incoming
+from signoff.upstream.exchange import Incoming
 from signoff.upstream.redact import decoded, redacted, shown_headers, without_cut_trace
 from signoff.upstream.sent import Answered
 

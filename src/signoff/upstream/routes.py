@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from signoff.catalog.model import Upstream
 from signoff.catalog.wire import Server
-from signoff.upstream.client import Origin
+from signoff.upstream.exchange import Origin
 from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Guard, Resolve
 from signoff.upstream.target import Base, UpstreamError, base_of

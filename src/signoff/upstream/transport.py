@@ -26,10 +26,10 @@ from pydantic import SecretStr
 
 from signoff.catalog.model import Upstream
 from signoff.upstream.app_upstream import served
-from signoff.upstream.client import Client, Pool
+from signoff.upstream.client import HttpClient
 from signoff.upstream.client_credentials import TokenSource
-from signoff.upstream.connection import ExchangeError, Fault, Outgoing
 from signoff.upstream.credentials import Credentials, problems_of, with_cookies, with_query
+from signoff.upstream.exchange import Client, ExchangeError, Fault, Outgoing
 from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Resolve
 from signoff.upstream.headers import CredentialError, References, parsed
@@ -139,7 +139,7 @@ class Transports:
                         served(upstream, data_dir=self._data_dir)
                     )
                 self._routes[upstream.name] = Routes(upstream, socket=path, resolve=self._resolve)
-            self._client = Pool(self._context)
+            self._client = HttpClient(self._context)
             stack.push_async_callback(self._client.close)
             self._stack = stack.pop_all()
         return self
@@ -362,9 +362,8 @@ def _is_secure(upstream: Upstream) -> bool:
 
 _FAULTS: Final[Mapping[Fault, str]] = {
     "connect": "the connection was not made",
-    "unsent": "the connection was closed before the request left",
     "request": "the request breaks HTTP's rules",
-    "answer": "the answer breaks HTTP's rules, or is larger than one may be",
+    "answer": "the connection was closed, or the answer breaks HTTP's rules",
     "closed": "the connection was closed before the answer ended",
 }
 
@@ -372,10 +371,9 @@ _FAULTS: Final[Mapping[Fault, str]] = {
 def _failed(error: ExchangeError, flight: _Flight, name: str) -> NotSent | Unknown:
     """Say what a failure means. No words of the other side are passed on."""
     reason = f"{name}: {_FAULTS[error.fault]}"
-    if not flight.left or error.fault == "unsent":
-        transient = error.fault in ("connect", "unsent")
-        return NotSent(reason=f"{reason}{_cause(error)}", transient=transient)
-    stale = error.reused and error.fault == "closed" and flight.status is None
+    if not flight.left:
+        return NotSent(reason=f"{reason}{_cause(error)}", transient=error.fault == "connect")
+    stale = error.reused and error.fault in ("closed", "answer") and flight.status is None
     return Unknown(reason=reason + _after(flight), stale=stale)
 
 
