@@ -91,7 +91,7 @@ async def test_a_body_is_read_up_to_its_limit() -> None:
 
 
 async def test_an_answer_nobody_asked_for_is_never_given_to_a_gated_call(tmp_path: Path) -> None:
-    """Response queue poisoning: two answers to one request; a connection of its own has no queue."""
+    """Response queue poisoning: a connection of its own has no queue."""
     evil = answer(body=b'{"evil":true}')
     async with listening(plain(answer(body=b'{"n":1}') + evil)) as wire:
         to = upstream(wire.url)

@@ -17,6 +17,7 @@ import httpx2
 
 from signoff.upstream.exchange import ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
 from signoff.upstream.streams import is_stream
+from signoff.upstream.target import UpstreamError
 
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 _BEFORE_REQUEST: Final = "connection."
@@ -41,10 +42,6 @@ class _StoppedError(Exception):
     """Raised inside the client's hook, so that its own handling of errors cannot swallow it."""
 
 
-class UnexpectedEventError(Exception):
-    """The HTTP client did something else before the first byte than we know it to do."""
-
-
 @dataclass(slots=True)
 class _Trace:
     """The client's hook for one exchange."""
@@ -62,7 +59,7 @@ class _Trace:
             return
         if event != _FIRST_BYTE:
             # Not the protocol we know: stop before the first byte rather than miss it.
-            self.stopped = UnexpectedEventError(event)
+            self.stopped = UpstreamError(f"unexpected event {event} before the request")
             raise _StoppedError
         try:
             await self.watch.leave()
@@ -151,8 +148,15 @@ class HttpClient:
         except (httpx2.HTTPError, httpx2.InvalidURL, _StoppedError) as error:
             if trace.stopped is not None:
                 raise trace.stopped from None
-            fault = next((word for kind, word in _FAULTS.items() if isinstance(error, kind)), None)
-            raise ExchangeError(fault or "closed", reused=not trace.connected) from error
+            fault = _fault_of(error)
+            raise ExchangeError(fault, reused=not trace.connected) from error
+
+
+def _fault_of(error: Exception) -> Fault:
+    for kind, fault in _FAULTS.items():
+        if isinstance(error, kind):
+            return fault
+    return "closed"
 
 
 def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) -> httpx2.Request:
