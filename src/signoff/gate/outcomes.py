@@ -53,6 +53,7 @@ def repeated(call: Call, result: ToolResult) -> ToolResult:
         content=(*result.content, _json(mark)),
         structured=result.structured,
         is_error=result.is_error,
+        meta=result.meta,
     )
 
 
