@@ -410,6 +410,8 @@ PROTECTED = [
     "X_Forwarded_For",
     "X-Real-IP",
     "X-HTTP-Method-Override",
+    "X-Method",
+    "X-Original-Method",
     "X-Method-Override",
     "X_HTTP_METHOD_OVERRIDE",
     "X-Original-URL",
