@@ -1,4 +1,4 @@
-"""The HTTP client: exchanges over httpx2's transport, HTTP/1.1, exact bytes.
+"""The HTTP client: exchanges over httpcore2, the transport under httpx2. HTTP/1.1, exact bytes.
 
 Owns connections by origin: over a Unix socket, or TCP with TLS whose certificate is always
 verified for the name that was asked for, wherever it resolved to. The client's trace hook runs
@@ -8,12 +8,12 @@ repeats a request.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-import httpx2
+import httpcore2
 
 from signoff.upstream.exchange import ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
 from signoff.upstream.streams import is_stream
@@ -22,20 +22,19 @@ from signoff.upstream.target import UpstreamError
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 _BEFORE_REQUEST: Final = "connection."
 _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
-_POOL: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=4)
-"""Kept for less than the 5 s after which many servers close."""
-_SINGLE: Final = httpx2.Limits(max_connections=1, max_keepalive_connections=0)
-# The one deadline is the caller's, around everything.
-_NO_TIMEOUTS: Final = {"connect": None, "read": None, "write": None, "pool": None}
+_MOST: Final = 100
+_MOST_IDLE: Final = 50
+_IDLE_S: Final = 4.0  # less than the 5 s after which many servers close
 _NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
 _FAULTS: Final[Mapping[type[Exception], Fault]] = {
-    httpx2.ConnectError: "connect",
-    httpx2.UnsupportedProtocol: "connect",
-    httpx2.LocalProtocolError: "request",
-    httpx2.RemoteProtocolError: "answer",  # also: closed without any answer
-    httpx2.ReadError: "closed",
-    httpx2.WriteError: "closed",
+    httpcore2.ConnectError: "connect",
+    httpcore2.UnsupportedProtocol: "connect",
+    httpcore2.LocalProtocolError: "request",
+    httpcore2.RemoteProtocolError: "answer",  # also: closed without any answer
+    httpcore2.ReadError: "closed",
+    httpcore2.WriteError: "closed",
 }
+_FAILURES: Final = tuple(_FAULTS)
 
 
 class _StoppedError(Exception):
@@ -77,7 +76,7 @@ class HttpClient:
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
         # One pool an origin: a connection verified for one name never carries another's request.
-        self._pools: dict[Origin, httpx2.AsyncHTTPTransport] = {}
+        self._pools: dict[Origin, httpcore2.AsyncConnectionPool] = {}
 
     async def exchange(
         self, origin: Origin, outgoing: Outgoing, watch: Watch, *, fresh: bool
@@ -89,7 +88,7 @@ class HttpClient:
         """
         async with AsyncExitStack() as stack:
             if fresh:
-                pool = await stack.enter_async_context(self._transport(origin, _SINGLE))
+                pool = await stack.enter_async_context(self._pool(origin, idle=0))
             else:
                 pool = self._pools.get(origin) or self._kept(origin)
             trace = _Trace(watch)
@@ -109,20 +108,21 @@ class HttpClient:
         for pool in pools:
             await pool.aclose()
 
-    def _kept(self, origin: Origin) -> httpx2.AsyncHTTPTransport:
-        return self._pools.setdefault(origin, self._transport(origin, _POOL))
+    def _kept(self, origin: Origin) -> httpcore2.AsyncConnectionPool:
+        return self._pools.setdefault(origin, self._pool(origin, idle=_MOST_IDLE))
 
-    def _transport(self, origin: Origin, limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
+    def _pool(self, origin: Origin, *, idle: int) -> httpcore2.AsyncConnectionPool:
         # Without TLS an empty context does: loading the system's certificates costs 20 ms.
         secure = origin.scheme == "https"
-        return httpx2.AsyncHTTPTransport(
-            verify=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            trust_env=False,
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            max_connections=_MOST,
+            max_keepalive_connections=idle,
+            keepalive_expiry=_IDLE_S,
             http1=True,
             http2=False,
-            limits=limits,
-            uds=None if origin.socket is None else str(origin.socket),
             retries=0,
+            uds=None if origin.socket is None else str(origin.socket),
         )
 
     async def _addresses(self, origin: Origin) -> list[str]:
@@ -135,7 +135,7 @@ class HttpClient:
 
     async def _once(
         self,
-        pool: httpx2.AsyncHTTPTransport,
+        pool: httpcore2.AsyncConnectionPool,
         address: str,
         origin: Origin,
         outgoing: Outgoing,
@@ -145,7 +145,7 @@ class HttpClient:
             return await _exchanged(
                 pool, _message(address, origin, outgoing, trace), outgoing, trace
             )
-        except (httpx2.HTTPError, httpx2.InvalidURL, _StoppedError) as error:
+        except (*_FAILURES, _StoppedError) as error:
             if trace.stopped is not None:
                 raise trace.stopped from None
             fault = _fault_of(error)
@@ -159,39 +159,35 @@ def _fault_of(error: Exception) -> Fault:
     return "closed"
 
 
-def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) -> httpx2.Request:
+def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) -> httpcore2.Request:
     headers = [(b"Host", outgoing.host.encode()), *outgoing.headers]
     if outgoing.body is not None:
         headers.append((b"Content-Length", b"%d" % len(outgoing.body)))
     elif outgoing.method in _NO_BODY_LENGTH:
         headers.append((b"Content-Length", b"0"))
-    bracketed = f"[{address}]" if ":" in address else address
-    return httpx2.Request(
+    return httpcore2.Request(
         outgoing.method,
-        f"{origin.scheme}://{bracketed}:{origin.port}/",
+        httpcore2.URL(scheme=origin.scheme, host=address, port=origin.port, target=outgoing.target),
         headers=headers,
-        # A stream of ours: the client then adds no header of its own.
-        stream=httpx2.ByteStream(outgoing.body or b""),
-        extensions={
-            "trace": trace,
-            "timeout": _NO_TIMEOUTS,
-            "target": outgoing.target,
-            "sni_hostname": origin.host,
-        },
+        content=outgoing.body or b"",
+        extensions={"trace": trace, "sni_hostname": origin.host},
     )
 
 
 async def _exchanged(
-    pool: httpx2.AsyncHTTPTransport, message: httpx2.Request, outgoing: Outgoing, trace: _Trace
+    pool: httpcore2.AsyncConnectionPool,
+    message: httpcore2.Request,
+    outgoing: Outgoing,
+    trace: _Trace,
 ) -> Incoming:
     response = await pool.handle_async_request(message)
-    trace.watch.status = response.status_code
-    streamed = is_stream(response.headers.get("content-type", ""))
+    trace.watch.status = response.status
+    streamed = is_stream(_media_type(response.headers))
     chunks: list[bytes] = []
     size, cut = 0, False
     try:
         async with asyncio.timeout_at(outgoing.stream_until if streamed else None):
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_stream():
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > outgoing.limit:
@@ -202,8 +198,11 @@ async def _exchanged(
     finally:
         await response.aclose()
     return Incoming(
-        status=response.status_code,
-        headers=list(response.headers.raw),
-        body=b"".join(chunks),
-        cut=cut,
+        status=response.status, headers=list(response.headers), body=b"".join(chunks), cut=cut
+    )
+
+
+def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    return next(
+        (value.decode("latin-1") for name, value in headers if name.lower() == b"content-type"), ""
     )
