@@ -9,8 +9,16 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -201,7 +209,7 @@ async def _start(
     if unset := references.check(catalogue.upstreams.values()):
         raise CannotRunError("\n".join(unset))
     # What an `app:` upstream finds in its environment, as the README says.
-    os.environ.update(SIGNOFF_ISSUER=issuer, SIGNOFF_DATA_DIR=str(data_dir))
+    stack.enter_context(_told(SIGNOFF_ISSUER=issuer, SIGNOFF_DATA_DIR=str(data_dir)))
     try:
         transports = await stack.enter_async_context(
             Transports(catalogue.upstreams.values(), data_dir=data_dir, references=references)
@@ -312,6 +320,21 @@ async def _start(
 
 def _asks(catalogue: Catalogue, tool: Capability) -> bool:
     return isinstance(decide(catalogue.policy, tool), Ask)
+
+
+@contextmanager
+def _told(**variables: str) -> Generator[None]:
+    """Set variables of this process's environment while the body runs."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _failpoint(name: str | None) -> FailpointReach:
