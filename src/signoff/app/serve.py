@@ -4,6 +4,8 @@ Owns signals, the banner and what is said to a person who starts it.
 """
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -31,7 +33,7 @@ Say = Callable[[str], None]
 __all__ = ["Options", "demo_until_stopped", "serve_stdio", "serve_until_stopped"]
 
 _ANOTHER_CALL: Final = (
-    "signoff call transfer_funds --arg amount=40 --arg currency=EUR "
+    "call transfer_funds --arg amount=40 --arg currency=EUR "
     "--arg from_account=checking --arg to_account=savings"
 )
 _EDGE: Final = (
@@ -202,7 +204,7 @@ async def _offer_sign_in(server: Server) -> None:
     user = server.operations.catalogue.server.local_user or next(iter(users))
     link = await _link(server)
     if not write_to_terminal(f"Sign in as {user} to approve (once, within 10 minutes): {link}"):
-        _to_stderr(f"Nobody is signed in to approve yet: run `signoff login {user}`.")
+        _to_stderr(f"Nobody is signed in to approve yet: run `{_program()} login {user}`.")
 
 
 def _banner(server: Server, options: Options, *, say: Say) -> None:
@@ -231,19 +233,27 @@ async def _welcome(
     else:
         # Without a terminal the link would end in a log: it is made on demand instead.
         where = "" if options.data_dir == Path(".signoff") else f" --data-dir {options.data_dir}"
-        say(f"To decide, run this and open the link it prints: signoff login {user}{where}\n")
+        say(f"To decide, run this and open the link it prints: {_program()} login {user}{where}\n")
 
 
 def _afterwards(server: Server, options: Options) -> str:
     return "\n".join([
         "",
         "signoff stays up; stop it with Ctrl-C. Try, in another terminal:",
-        f"    {_ANOTHER_CALL}",
-        "    signoff calls list --all",
-        "    signoff audit tail",
+        f"    {_program()} {_ANOTHER_CALL}",
+        f"    {_program()} calls list --all",
+        f"    {_program()} audit tail",
         "or connect an assistant:",
         f"    {_claude(server, options)}",
     ])
+
+
+def _program() -> str:
+    """Return what a person here types for signoff: it may stand in a folder that PATH lacks."""
+    started = Path(sys.argv[0])
+    if shutil.which("signoff") or started.name != "signoff":
+        return "signoff"
+    return os.path.relpath(started)
 
 
 def _claude(server: Server, options: Options) -> str:

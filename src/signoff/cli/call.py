@@ -19,7 +19,11 @@ from signoff.cli.tables import document, note, out, visible
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="[default: DATA_DIR/local-token]"
 )
-@click.option("--wait/--no-wait", default=True, help="Wait for the decision.")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    help="Follow it to its end; without, return the first pending result.",
+)
 @click.option("--raw", is_flag=True, help="Print the result as one JSON document.")
 @data_dir_option
 def call(
