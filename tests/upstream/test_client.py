@@ -1,6 +1,7 @@
 """One exchange: everything that is no answer to what was asked, and requests that are none."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections.abc import AsyncGenerator
@@ -49,6 +50,8 @@ def outgoing(**over: object) -> Outgoing:
 @pytest.mark.parametrize(
     "content",
     [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
         b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
@@ -56,6 +59,10 @@ def outgoing(**over: object) -> Outgoing:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/3.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 103 Early\r\n\r\n" * 5_000,
         b"HTTP/1.1 99 Low\r\nContent-Length: 0\r\n\r\n",
         b"ICY 200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000,
@@ -75,6 +82,31 @@ async def test_an_answer_that_breaks_the_rules_is_none(content: bytes) -> None:
             await client.exchange(origin, outgoing(), watch, fresh=True)
     assert caught.value.fault in ("answer", "closed")
     assert watch.left
+
+
+async def test_a_refused_answer_takes_its_connection_with_it() -> None:
+    """What stands behind a length said twice is nobody's answer."""
+    twice = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    connections = 0
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(twice)
+
+    async def ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await say(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(ended, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, client_of(f"http://127.0.0.1:{port}") as (client, origin):
+        for _ in range(2):
+            with pytest.raises(ExchangeError, match="answer"):
+                await client.exchange(origin, outgoing(), Watched(), fresh=False)
+    assert connections == 2
 
 
 async def test_a_body_is_read_up_to_its_limit() -> None:

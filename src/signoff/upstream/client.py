@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import httpcore2
 
@@ -25,6 +25,8 @@ _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_
 _MOST: Final = 100
 _MOST_IDLE: Final = 50
 _IDLE_S: Final = 4.0  # less than the 5 s after which many servers close
+_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
+_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
 _FAULTS: Final[Mapping[type[Exception], Fault]] = {
     httpcore2.ConnectError: "connect",
@@ -186,6 +188,7 @@ async def _exchanged(
     chunks: list[bytes] = []
     size, cut = 0, False
     try:
+        _check_framing(response)
         async with asyncio.timeout_at(outgoing.stream_until if streamed else None):
             async for chunk in response.aiter_stream():
                 chunks.append(chunk)
@@ -200,6 +203,18 @@ async def _exchanged(
     return Incoming(
         status=response.status, headers=list(response.headers), body=b"".join(chunks), cut=cut
     )
+
+
+def _check_framing(response: httpcore2.Response) -> None:
+    """Refuse what two readers would end at different bytes, and what is not HTTP/1 (RFC 9112 §6.3).
+
+    Raises:
+        ExchangeError: the answer is of neither HTTP/1.1 nor 1.0, or says its length twice.
+    """
+    names = {name.lower() for name, _ in response.headers}
+    extensions = cast("Mapping[str, object]", response.extensions)
+    if extensions.get("http_version") not in _VERSIONS or names >= _LENGTHS:
+        raise ExchangeError("answer")
 
 
 def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:

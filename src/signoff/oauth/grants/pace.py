@@ -35,10 +35,6 @@ class Pace:
             del self._polled[next(iter(self._polled))]
         return strikes
 
-    def too_fast(self, auth_req_id: str, *, interval_s: int) -> bool:
-        """Note a poll; return whether it came before the interval was over."""
-        return self.strikes(auth_req_id, interval_s=interval_s) > 0
-
     @contextmanager
     def holding(self, auth_req_id: str) -> Generator[bool, None, None]:
         """Count a held poll. False: too many are held, answer this one at once."""
