@@ -488,11 +488,12 @@ def zipped(body: bytes, encoding: str) -> bytes:
     return answer("200 OK", body, "application/json", f"Content-Encoding: {encoding}")
 
 
+# mtime=0: the bytes are in the names of the cases, which every worker must find alike.
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        ("gzip", gzip.compress(b'{"a":1}')),
-        ("GZIP", gzip.compress(b'{"a":1}')),
+        ("gzip", gzip.compress(b'{"a":1}', mtime=0)),
+        ("GZIP", gzip.compress(b'{"a":1}', mtime=0)),
         ("deflate", zlib.compress(b'{"a":1}')),
         ("deflate", zlib.compress(b'{"a":1}', wbits=-15)),
         ("identity", b'{"a":1}'),
