@@ -52,7 +52,8 @@ ANSWERS: list[tuple[str, bytes, Any]] = [
      (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
       b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), {}),
     ("r_sse", answer(body=b"data: 1\n\n", media_type="text/event-stream"), {"result": [1]}),
-    ("r_gzip", answer("200 OK", gzip.compress(b"{}", mtime=0), JSON_TEXT, "Content-Encoding: gzip"), {}),
+    ("r_gzip", answer("200 OK", gzip.compress(b"{}", mtime=0), JSON_TEXT,
+     "Content-Encoding: gzip"), {}),
     ("r_deflate", answer("200 OK", zlib.compress(b"{}"), JSON_TEXT, "Content-Encoding: deflate"),
      {}),
 ]  # fmt: skip
