@@ -10,28 +10,26 @@
         details=lambda wanted: wanted["tool"] == "transfer_funds" and wanted["arguments"] == body,
     )
 
-Owns the order of the checks, the answer to a bad token (RFC 6750 §3) and the record of spent
-tokens. Stands alone: an upstream needs this file and `tokens/`, no store and no route of ours.
+Owns the order of the checks and the answer to a bad token (RFC 6750 §3). Stands alone: an upstream
+needs this file and `tokens/`, no store and no route of ours.
 """
 
-import asyncio
-import logging
-import sqlite3
-import threading
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol, cast
-
-import httpx2
+from typing import Any, Final, Literal, cast
 
 from signoff.canonical import Json
 from signoff.tokens.dpop import Proofs, Sent
-from signoff.tokens.keys import KeySet, KeySource, KeysUnavailableError, TokenError
+from signoff.tokens.keys import KeySource, KeysUnavailableError, TokenError
+from signoff.tokens.remote import RemoteKeys
+from signoff.tokens.single_use import MemorySingleUse, SingleUse, SqliteSingleUse
 from signoff.tokens.verify import VerifiedClaims, key_id, verify_access_token
+
+__all__ = [
+    "SCOPE_KEY", "DetailsCheck", "MemorySingleUse", "RemoteKeys", "RequireToken", "ResourceError",
+    "ResourceVerifier", "SingleUse", "SqliteSingleUse", "Verified",
+]  # fmt: skip
 
 ResourceErrorCode = Literal[
     "missing_token",
@@ -50,10 +48,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SCOPE_KEY: Final = "signoff.token"
 """Where `RequireToken` leaves the `Verified` in the ASGI scope."""
 
-_REFETCH_S: Final = 60.0
-_FRESH_S: Final = 600.0
-_FETCH_TIMEOUT_S: Final = 5.0
-_MAX_JWKS_BYTES: Final = 131_072
 _STATUS: Final[Mapping[ResourceErrorCode, int]] = {
     "missing_token": 401,
     "invalid_token": 401,
@@ -91,140 +85,6 @@ class Verified:
     scopes: frozenset[str]
     details: tuple[Mapping[str, Json], ...]
     expires_at: datetime
-
-
-class SingleUse(Protocol):
-    """The record of tokens already used.
-
-    A crash before `spend` answers may leave the token spent and the work undone, never the work
-    done twice. To have both or neither, implement it inside the transaction that does the work.
-    """
-
-    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
-        """Return True for the first caller with this token, False for every other."""
-        ...
-
-
-class SqliteSingleUse:
-    """Spent tokens in a SQLite file of their own; survives a restart, shared by processes."""
-
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
-        with closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS spent (issuer TEXT NOT NULL, jti TEXT NOT NULL,"
-                " expires_at REAL NOT NULL, PRIMARY KEY (issuer, jti)) STRICT, WITHOUT ROWID"
-            )
-
-    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
-        """Record the token durably; False when it is there already."""
-        return await asyncio.to_thread(self._spend, issuer, jti, expires_at.timestamp())
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-
-    def _spend(self, issuer: str, jti: str, expires_at: float) -> bool:
-        with closing(self._connect()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            # Kept an hour past expiry: a verifier's clock may be behind this one.
-            connection.execute("DELETE FROM spent WHERE expires_at < ?", (self._clock() - 3600,))
-            added = connection.execute(
-                "INSERT OR IGNORE INTO spent VALUES (?, ?, ?)", (issuer, jti, expires_at)
-            ).rowcount
-            connection.execute("COMMIT")
-        return added == 1
-
-
-class MemorySingleUse:
-    """Spent tokens in memory, bounded; for one process that may forget at a restart."""
-
-    def __init__(self, *, limit: int = 100_000, clock: Callable[[], float] = time.time) -> None:
-        self._limit, self._clock = limit, clock
-        self._spent: dict[tuple[str, str], float] = {}
-        self._lock = threading.Lock()
-
-    async def spend(self, *, issuer: str, jti: str, expires_at: datetime) -> bool:
-        """Record the token. When the record is full of live tokens, refuse: never forget one."""
-        with self._lock:
-            if len(self._spent) >= self._limit:
-                horizon = self._clock() - 3600
-                self._spent = {key: at for key, at in self._spent.items() if at >= horizon}
-            if (issuer, jti) in self._spent or len(self._spent) >= self._limit:
-                return False
-            self._spent[issuer, jti] = expires_at.timestamp()
-            return True
-
-
-class RemoteKeys:
-    """A JWKS fetched over HTTP and kept. Implements `tokens.keys.KeySource`.
-
-    Fetched again every ten minutes, or for an unknown `kid`, at most once a minute, whatever
-    strangers send. A failed fetch keeps the keys there are.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        transport: httpx2.AsyncBaseTransport | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._url, self._transport, self._monotonic = url, transport, monotonic
-        self._keys: KeySet | None = None
-        self._tried_at = float("-inf")
-        self._fetched_at = float("-inf")
-        self._fetching: asyncio.Task[None] | None = None
-
-    async def keys_for(self, kid: str | None) -> KeySet:
-        """Return the keys, fetched again when that is due."""
-        now, known = self._monotonic(), self._keys
-        missing = known is None or (kid is not None and kid not in known)
-        stale = missing or now - self._fetched_at >= _FRESH_S
-        if self._fetching is not None or (stale and now - self._tried_at >= _REFETCH_S):
-            await self._fetch_once(now)
-        if self._keys is None:
-            raise KeysUnavailableError(f"no keys from {self._url}")
-        return self._keys
-
-    async def _fetch_once(self, now: float) -> None:
-        """Share one fetch among all who wait; a waiter that is cancelled leaves it running."""
-        if self._fetching is None:
-            self._tried_at = now
-            self._fetching = asyncio.create_task(self._fetch(), name="jwks")
-            self._fetching.add_done_callback(self._fetch_ended)
-        await asyncio.shield(self._fetching)
-
-    def _fetch_ended(self, _: asyncio.Task[None]) -> None:
-        self._fetching = None
-        if self._keys is None:
-            # An issuer that starts after us must not be away for a whole minute.
-            self._tried_at = self._monotonic() - _REFETCH_S + 1
-
-    async def _fetch(self) -> None:
-        try:
-            document = await self._download()
-            if document is not None:
-                self._keys, self._fetched_at = KeySet.parse(document), self._monotonic()
-        except (httpx2.HTTPError, TimeoutError, TokenError) as error:
-            logging.getLogger(__name__).warning("the keys at %s: %s", self._url, error)
-
-    async def _download(self) -> bytes | None:
-        async with (
-            asyncio.timeout(_FETCH_TIMEOUT_S),
-            httpx2.AsyncClient(
-                transport=self._transport, follow_redirects=False, trust_env=False
-            ) as client,
-            client.stream("GET", self._url) as response,
-        ):
-            body = b""
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _MAX_JWKS_BYTES:
-                    return None
-            return body if response.status_code == 200 else None  # noqa: PLR2004 — HTTP OK
 
 
 class ResourceVerifier:
