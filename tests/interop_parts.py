@@ -25,6 +25,7 @@ import nodejs
 from as_parts import BANK, Provider, running_provider
 from harness import free_port
 from signoff.approvals.request import Status
+from signoff.approvals.service import Limits
 from signoff.oauth.clients import CIBA, Issued
 from signoff.oauth.delivery import Delivery
 from signoff.sealed import Sealer
@@ -45,7 +46,10 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A running authorization server. `private` is the key of the client that signs."""
+    """A running authorization server. `private` is the key of the client that signs.
+
+    `url` is where it answers, which behind a proxy is not what it calls itself.
+    """
 
     provider: Provider
     url: str
@@ -61,6 +65,7 @@ class Served:
             "CLIENT_ID": client.client.id,
             "CLIENT_SECRET": client.secret or "",
             "PRIVATE_JWK": json.dumps(self.private.as_dict(private=True)),
+            "PRIVATE_PEM": self.private.as_pem(private=True).decode(),
         }
 
 
@@ -83,15 +88,25 @@ async def decide_all(provider: Provider) -> None:
 
 
 @asynccontextmanager
-async def served(directory: Path) -> AsyncGenerator[Served, None]:
-    """Serve while the body runs."""
+async def served(
+    directory: Path, *, behind_tls: bool = False, interval_s: int = 5
+) -> AsyncGenerator[Served, None]:
+    """Serve while the body runs.
+
+    `behind_tls`: its issuer is https, as behind a proxy that ends TLS; the proxy is left out.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
+    issuer = f"https://127.0.0.1:{port}" if behind_tls else url
     private = ECKey.generate_key("P-256", {"kid": "one"})
     async with (
         Database(directory / "signoff.db").running() as database,
         running_provider(
-            database, Sealer(b"k" * 32), issuer=url, assertion_audience="ciba"
+            database,
+            Sealer(b"k" * 32),
+            limits=Limits(interval_s=interval_s),
+            issuer=issuer,
+            assertion_audience="ciba",
         ) as provider,
     ):
         config = uvicorn.Config(

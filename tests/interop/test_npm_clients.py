@@ -53,3 +53,25 @@ async def test_oauth4webapi_signs_its_requests_and_is_slowed_down(here: Served) 
         "approved": {"sub": "alice"},
         "again": {"error": "invalid_grant", "status": 400},
     }
+
+
+@pytest.mark.seed("CIBA-19")
+@pytest.mark.parametrize("method", ["secret", "key"])
+async def test_auth0_auth_js_asks_polls_and_hears_every_end(tmp_path: Path, method: str) -> None:
+    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+        client = here.with_secret if method == "secret" else here.with_key
+        environment = here.environment(client)
+        found = await node("auth0_auth_js.mjs", "@auth0/auth0-auth-js@1.16.0", **environment)
+    assert found == {
+        "approved": {"sub": "alice", "scope": "openid payments", "details": DETAILS},
+        "denied": {"error": "access_denied", "status": 400},
+        "unknown": {"error": "unknown_user_id", "status": 400},
+        "pending": {"error": "authorization_pending", "status": 400},
+        "too_early": {"error": "slow_down", "status": 400},
+        "expired": {"error": "expired_token", "status": 400},
+        "asked": [
+            "/.well-known/openid-configuration",
+            "/oauth2/bc-authorize",
+            "/oauth2/token",
+        ],
+    }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from as_parts import BANK
 from interop_parts import Served, python, served
 
 DETAILS = [{"type": "payment", "amount": 25}]
@@ -48,4 +49,35 @@ async def test_auth0_python_works_against_us_as_against_its_own(here: Served, ve
         "denied": {"error": "access_denied"},
         "unknown": {"error": "unknown_user_id"},
         "machine": "payments reports",
+    }
+
+
+@pytest.mark.seed("CIBA-19")
+@pytest.mark.seed("D1")
+@pytest.mark.seed("D2")
+@pytest.mark.seed("D5")
+@pytest.mark.seed("D8")
+@pytest.mark.seed("P23")
+@pytest.mark.parametrize("method", ["secret", "key"])
+async def test_a_tool_wrapped_by_auth0_ai_runs_after_a_yes_and_never_without(
+    tmp_path: Path, method: str
+) -> None:
+    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+        client = here.with_secret if method == "secret" else here.with_key
+        environment = here.environment(client)
+        found = await python("auth0_ai_program.py", "auth0-ai==1.0.2", **environment)
+    assert found == {
+        "approved": {
+            "paid": 25,
+            "sub": "alice",
+            "aud": BANK,
+            "scope": ["openid", "payments"],
+            "details": DETAILS,
+        },
+        "denied": {"interrupt": "ASYNC_AUTHORIZATION_ACCESS_DENIED", "again_after": None},
+        "expired": {"interrupt": "ASYNC_AUTHORIZATION_REQUEST_EXPIRED", "again_after": None},
+        "unknown": {"error": "unknown_user_id"},
+        "pending": {"interrupt": "ASYNC_AUTHORIZATION_PENDING", "again_after": 1},
+        # Without Retry-After it would come too early for ever.
+        "too early": {"interrupt": "ASYNC_AUTHORIZATION_POLLING_ERROR", "again_after": 6},
     }

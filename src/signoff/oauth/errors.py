@@ -95,6 +95,16 @@ def busy(*, retry_after_s: int, status: int = 503) -> OAuthError:
     )
 
 
+def slow_down(interval_s: int) -> OAuthError:
+    """Return the answer to a poll that came before `interval_s` were over (CIBA Core §11)."""
+    return OAuthError(
+        "slow_down",
+        "poll less often: 5 seconds were added to the interval",
+        # Auth0's SDKs keep to the interval they were told first, unless a header says more.
+        headers={"retry-after": str(interval_s + 5)},
+    )
+
+
 def json_response(
     members: Mapping[str, Json], *, status: int = 200, headers: Mapping[str, str] = NO_STORE
 ) -> Response:

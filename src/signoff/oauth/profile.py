@@ -71,6 +71,8 @@ class Profile:
 
     def assertion_audiences(self) -> frozenset[str]:
         """Return what a client assertion may be addressed to."""
+        # Auth0's SDKs write an issuer with a slash at the end.
+        issuer = {self.issuer, self.url("/")}
         if self.assertion_audience == "issuer":
-            return frozenset({self.issuer})
-        return frozenset({self.issuer, self.url(TOKEN_PATH), self.url(BACKCHANNEL_PATH)})
+            return frozenset(issuer)
+        return frozenset(issuer | {self.url(TOKEN_PATH), self.url(BACKCHANNEL_PATH)})

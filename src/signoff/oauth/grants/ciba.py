@@ -20,7 +20,7 @@ from signoff.oauth.approval_tokens import Minted, still
 from signoff.oauth.callbacks import CallbackStore
 from signoff.oauth.clients import Client
 from signoff.oauth.draining import Draining
-from signoff.oauth.errors import OAuthError, busy
+from signoff.oauth.errors import OAuthError, busy, slow_down
 from signoff.oauth.exchange import Exchange, no_such_grant
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
@@ -99,7 +99,7 @@ class CibaGrant:
         if strikes:
             # CIBA Core §11: at least 5 s more, for this and every later poll.
             await self._approvals.slow_down(auth_req_id)
-            raise OAuthError("slow_down", "poll less often: 5 seconds were added to the interval")
+            raise slow_down(ticket.interval_s)
         return ticket
 
     async def _held(

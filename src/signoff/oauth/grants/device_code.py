@@ -15,7 +15,7 @@ from signoff.canonical import Json
 from signoff.oauth.clients import Client
 from signoff.oauth.device import Device, DeviceStore
 from signoff.oauth.draining import Draining
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import OAuthError, slow_down
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
 from signoff.oauth.host_tokens import Minter, check_resource, new_refresh_token
@@ -79,7 +79,7 @@ class DeviceCodeGrant:
         if self._pace.strikes(device_code, interval_s=device.interval_s):
             # RFC 8628 §3.5: five seconds more, for this and every later poll.
             await self._devices.slow_down(device_code)
-            raise OAuthError("slow_down", "poll less often: 5 seconds were added to the interval")
+            raise slow_down(device.interval_s)
         return device
 
     async def _held(
