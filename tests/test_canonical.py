@@ -2,8 +2,10 @@
 
 import json
 import math
+from typing import cast
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,6 +148,36 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(text: bytes) -> None:
     except JsonError:
         return
     assert parse(canonical_bytes(value)) == json.loads(canonical_bytes(value))
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)))
+def test_every_value_has_the_form_of_the_specification(value: Json) -> None:
+    assert canonical_bytes(value) == rfc8785.dumps(cast("dict[str, object]", value))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*map(chr, range(0x21)), '"', "\\", "/", "\x7f", "\x80", "\u2028", "\ufffe", "\U0001f600"],
+)
+def test_a_text_is_escaped_as_the_specification_says(text: str) -> None:
+    assert canonical_bytes(text) == rfc8785.dumps(text)
+    assert canonical_bytes({"a": [text]}) == rfc8785.dumps({"a": [text]})
+
+
+def test_names_are_ordered_by_utf_16_and_not_by_code_point() -> None:
+    assert canonical_bytes({"\ufffe": 1, "\U0001f600": 2}) == '{"\U0001f600":2,"\ufffe":1}'.encode()
+
+
+def test_names_are_ordered_at_every_depth() -> None:
+    assert canonical_bytes({"b": {"d": 1, "c": [{"f": 1, "e": 2}]}, "a": None, "B": True}) == (
+        b'{"B":true,"a":null,"b":{"c":[{"e":2,"f":1}],"d":1}}'
+    )
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"a": "\udfff"}, {"\ud800": 1}, ["x", ["\udc00"]]])
+def test_a_lone_surrogate_has_no_canonical_form(value: Json) -> None:
+    with pytest.raises(JsonError):
+        canonical_bytes(value)
 
 
 @given(VALUES)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias, cast
 
+import orjson
 import rfc8785
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -65,8 +66,10 @@ def canonical_bytes(value: Json) -> bytes:
         JsonError: `value` holds a non-finite number or a lone surrogate.
     """
     try:
+        if _is_plain(value):
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(cast("dict[str, object]", _fold(value)))  # pyright: ignore[reportArgumentType]
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, orjson.JSONEncodeError) as error:
         raise JsonError(str(error)) from error
 
 
@@ -122,6 +125,25 @@ def _check_text(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise JsonError("a lone surrogate is not text") from None
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether orjson, some ten times as fast, writes the RFC 8785 form of `value`.
+
+    It does but for floats (§3.2.2.3), names that sort otherwise in UTF-16 (§3.2.3), and nesting
+    that it takes for endless; integers that `_fold` would change are not for it either.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -_SAFE_INTEGER <= cast("int", value) <= _SAFE_INTEGER
+    if kind is dict:
+        for name, member in cast("dict[str, Json]", value).items():
+            if not (name.isascii() and name[:1] != "$" and _is_plain(member)):
+                return False
+        return True
+    return kind is list and all(map(_is_plain, cast("list[Json]", value)))
 
 
 def _fold(value: Json) -> Json:
