@@ -72,12 +72,28 @@ def test_what_lies_deep_becomes_its_bare_type_last() -> None:
     assert fitted["additionalProperties"] is False
 
 
-def test_arguments_are_never_lost_however_many_there_are() -> None:
+def test_too_many_arguments_leave_the_required_and_the_first_and_any_may_be_passed() -> None:
     many: dict[str, Json] = {f"argument_{n}": {"type": "string"} for n in range(300)}
-    fitted, was_cut = fit(a_schema(**many), 1_000)
+    schema: Schema = {**a_schema(**many), "required": ["name", "argument_299"]}
+    fitted, was_cut = fit(schema, 1_000)
+    members = at(fitted, "properties")
 
     assert was_cut
-    assert len(at(fitted, "properties")) == 302
+    assert 900 < size_of(fitted) <= 1_000
+    assert list(members)[:-1] == list(at(schema, "properties"))[: len(members) - 1]
+    assert list(members)[-1] == "argument_299"
+    assert fitted["description"] == f"and {302 - len(members)} more arguments"
+    assert fitted["required"] == ["name", "argument_299"]
+    assert "additionalProperties" not in fitted
+
+
+def test_required_arguments_are_never_lost_however_many_there_are() -> None:
+    many: dict[str, Json] = {f"argument_{n}": {"type": "string"} for n in range(300)}
+    needed: Json = [*many]
+    fitted, was_cut = fit({**a_schema(**many), "required": needed}, 1_000)
+
+    assert was_cut
+    assert list(at(fitted, "properties")) == list(many)
 
 
 TREE: Schema = {

@@ -28,6 +28,8 @@ _WORDS: Final = frozenset({"description", "default", "deprecated", "examples"})
 _REFERENCE: Final = frozenset({"$ref"})
 _NEGATIVE: Final = frozenset({"$defs", "not", "if", "then", "else"})
 """What would refuse more, or make no sense, once a part of it is cut."""
+_MORE: Final = "and {} more arguments"
+_MORE_SIZE: Final = len('"description":"",') + len(_MORE) + 4
 _POINTER: Final = "#/$defs/"
 
 
@@ -43,7 +45,8 @@ def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
     """Return `schema` in `limit` bytes if that can be, and whether its structure was cut.
 
     First descriptions are shortened, then left out below the arguments; then examples; then what
-    lies deep becomes its bare type.
+    lies deep becomes its bare type. Of arguments too many even so, the required ones are listed,
+    and the first of the others.
     """
     made = dict(schema)
     size = size_of(made)
@@ -60,7 +63,7 @@ def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
         if size_of(cut) > limit:
             break
         fitting = cut
-    return fitting or _bare(_cut(made, definitions, 1, 0)), True
+    return fitting or _fewer(_bare(_cut(made, definitions, 1, 0)), limit), True
 
 
 def inlined(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
@@ -195,7 +198,7 @@ def _cut(schema: Schema, definitions: Schema, deepest: int, depth: int, hops: in
 
 
 def _bare(schema: Schema) -> Schema:
-    """The last resort: arguments by name and type alone."""
+    """Arguments by name and type alone."""
     members = schema.get("properties")
     if not isinstance(members, dict):
         return schema
@@ -204,6 +207,25 @@ def _bare(schema: Schema) -> Schema:
         for name, member in members.items()
     }
     return {**schema, "properties": plain}
+
+
+def _fewer(schema: Schema, limit: int) -> Schema:
+    """Leave out the last of the arguments that are not required; any may still be passed."""
+    members = schema.get("properties")
+    left = limit - size_of(schema)
+    if left >= 0 or not isinstance(members, dict):
+        return schema
+    required = _list(schema.get("required"))
+    optional = [name for name in members if name not in required]
+    left -= _MORE_SIZE
+    out: set[str] = set()
+    while left < 0 and optional:
+        name = optional.pop()
+        left += size_of({name: members[name]}) - 1  # braces, but for the comma
+        out.add(name)
+    kept: Schema = {name: member for name, member in members.items() if name not in out}
+    made = {key: value for key, value in schema.items() if key != "additionalProperties"}
+    return {**made, "description": _MORE.format(len(out)), "properties": kept}
 
 
 def _skeleton(schema: Schema) -> Schema:

@@ -54,7 +54,7 @@ class Limits:
     nodes: int = 100_000
 
 
-SPEC_LIMITS: Final = Limits(size=33_554_432, depth=128, aliases=10_000, nodes=4_000_000)
+SPEC_LIMITS: Final = Limits(size=50_331_648, depth=128, aliases=10_000, nodes=4_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,19 @@ def test_a_form_must_be_an_object(schema: Json) -> None:
     assert fault(body(MULTIPART, schema)) == "its multipart body is not an object"
 
 
+def test_a_multipart_body_that_is_one_file_is_sent_as_the_part_file() -> None:
+    picture: Json = {"type": "string", "format": "binary", "description": "The picture"}
+    tool = only_tool(body(MULTIPART, picture))
+
+    assert (tool.body.kind, tool.body.encodings) == ("members", {"file": Encoding(is_file=True)})
+    assert properties_of(tool) == {"file": {**FILE, "description": "The picture"}}
+    assert tool.input_schema["required"] == ["file"]
+
+
+def test_a_form_is_never_one_file() -> None:
+    assert "form" in fault(body(FORM, {"type": "string", "format": "binary"}))
+
+
 def test_files_of_a_multipart_body_are_base64_with_a_name() -> None:
     schema: Json = {
         "type": "object",

@@ -381,8 +381,41 @@ def test_a_query_in_the_path_is_sent_with_every_call_and_is_no_argument() -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/a?", "/a?x=1 2", "/a?x={y}", "/a?&", "/a?x=1\r\n", "?x=1", "/a?ä=1"]
+    "parameters",
+    [
+        [],
+        [{"name": "until", "in": "path", "required": True, "schema": {"type": "string"}}],
+        [{"name": "until", "in": "query", "required": True, "schema": {"type": "string"}}],
+        [{"name": "to", "in": "query", "required": True, "schema": {"type": "string"}}],
+    ],
+    ids=["undeclared", "in path", "in query", "by its name"],
 )
+def test_a_placeholder_in_the_paths_query_is_a_query_parameter(parameters: Json) -> None:
+    tool = only_tool({"parameters": parameters}, path="/a/{id}?v=2&to={until}", method="get")
+
+    assert (tool.path, tool.query) == ("/a/{id}", "v=2")
+    assert {(one.place, one.name, one.required) for one in tool.parameters} == {
+        ("path", "id", True),
+        ("query", "to", True),
+    }
+
+
+def test_a_placeholder_in_the_paths_query_for_a_credential_is_no_argument() -> None:
+    schemes: dict[str, Json] = {
+        "securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "key"}}
+    }
+    tool = only_tool({}, schemes, path="/a?key={APIKEY}&q={q}", method="get")
+
+    assert (set(properties_of(tool)), tool.query) == ({"q"}, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a?", "/a?x=1 2", "/a?&", "/a?x=1\r\n", "?x=1", "/a?ä=1", "/a?x={y", "/a?x={}", "/a?{x}",
+        "/a?x={y}z", "/a?x={y}?z={w}", "/a?x={y}&z={y}", "/{y}?x={y}", "/a?x={y}}&z=1",
+    ],
+)  # fmt: skip
 def test_a_query_in_the_path_that_is_not_plain_costs_the_operation(path: str) -> None:
     assert "path" in fault({}, path=path)
 

@@ -3,19 +3,16 @@
 Fetched with npm once per machine: Swagger 2.0, OpenAPI 3.0 and 3.1, JSON and YAML.
 """
 
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import jsonschema_rs
 import pytest
 
 from nodejs import installed
+from schema_faults import faults_of
 from signoff.catalog.loader import SpecReport, check_spec
 from signoff.catalog.model import ToolSpec
-from signoff.catalog.openapi.names import ARGUMENT, TOOL
-from signoff.catalog.shaping import fit, inlined
 
 PACKAGES = (
     "@figma/rest-api-spec@0.43.0",
@@ -72,34 +69,7 @@ def test_every_operation_that_is_no_tool_has_a_reason(
 def test_every_schema_is_one_that_hosts_accept(checked: list[tuple[Path, SpecReport]]) -> None:
     for spec, report in checked:
         for tool in report.tools:
-            assert faults(tool) == [], f"{spec}: {tool.name}"
-
-
-def faults(tool: ToolSpec) -> list[str]:
-    found: list[str] = []
-    listed, _ = fit(tool.input_schema, 8_192)
-    inline, _ = inlined(tool.input_schema, 8_192)
-    for name, schema in (
-        ("input", dict(tool.input_schema)),
-        ("output", dict(tool.output_schema or {"type": "object"})),
-        ("listed", listed),
-        ("inline", inline),
-    ):
-        text = json.dumps(schema)
-        if not jsonschema_rs.meta.is_valid(schema):
-            found.append(f"{name} is not valid")
-        if schema.get("type") != "object" or schema.keys() & {"anyOf", "oneOf", "allOf", "not"}:
-            found.append(f"{name} has no plain object at its root")
-        if name == "inline" and '"$ref": "#' in text:
-            found.append("the inlined schema refers")
-        if name in ("listed", "inline") and len(text) > 9_000:
-            found.append(f"{name} weighs {len(text)}")
-    properties = tool.input_schema["properties"]
-    assert isinstance(properties, dict)
-    found += [f"argument {name}" for name in properties if not ARGUMENT.fullmatch(name)]
-    if not TOOL.fullmatch(tool.name):
-        found.append("name")
-    return found
+            assert faults_of(tool) == [], f"{spec}: {tool.name}"
 
 
 def test_names_are_unique_within_each_spec(checked: list[tuple[Path, SpecReport]]) -> None:

@@ -108,9 +108,12 @@ class _Reader:
         return best
 
     def _object(self, written: str, format_: BodyFormat, described: dict[str, Json]) -> Shape:
-        schema = described.get("schema", {})
+        schema: Json = described.get("schema", {})
         if _is_empty(schema) and not self._required:
             return Shape()
+        if format_ == "multipart" and encodings.is_one_file(self._converter, schema):
+            # Such a document means "a file", and names no part: `file` is what most servers read.
+            schema = {"type": "object", "properties": {"file": schema}, "required": ["file"]}
         parts = _plain_parts(self._document, schema)
         if parts is None:
             if format_ != "json" and not _may_be_object(self._converter, schema):

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
-from urllib.parse import unquote
 
 from signoff.catalog.model import Capability, Risk, ToolSpec
 from signoff.catalog.openapi import (
@@ -17,6 +16,7 @@ from signoff.catalog.openapi import (
     extensions,
     paging,
     parameters,
+    path_query,
     responses,
     security,
     servers,
@@ -28,13 +28,10 @@ from signoff.catalog.openapi.risks import READS, default_risk
 from signoff.catalog.openapi.schemas import Converter
 from signoff.catalog.openapi.texts import describe, plain_text
 
-MAPPING: Final = 2
+MAPPING: Final = 3
 """Counts up when the same document would become other tools."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "QUERY"})
-_QUERY: Final = re.compile(
-    r"[A-Za-z0-9._~%-]+(=[A-Za-z0-9._~%-]*)?(&[A-Za-z0-9._~%-]+(=[A-Za-z0-9._~%-]*)?)*"
-)
 _TITLE: Final = 80
 _SUMMARY: Final = 160
 _DESCRIPTION: Final = 600
@@ -182,7 +179,7 @@ class Index:
             title=plain_text(extension.title or summary, limit=_TITLE) or name,
             upstream=self._target.upstream,
             method=method,
-            path=_path_of(operation).partition("?")[0],
+            path=re.split("[?#]", operation.path, maxsplit=1)[0],
             summary=plain_text(summary or operation.members.get("description"), limit=_SUMMARY),
             tags=operation.tags,
             operation_id=operation.id,
@@ -205,11 +202,11 @@ class Index:
         never = self._never | {
             ("header", name.lower().replace("_", "-")) for name in words.never_headers
         }
-        query = _path_of(operation).partition("?")[2]
+        query = path_query.read(operation.path)
         # What the path itself says is no argument.
-        never |= {("query", unquote(pair.partition("=")[0]).lower()) for pair in query.split("&")}
-        candidates = parameters.collect(document, operation, never)
-        if query and any(one.place == "querystring" for one in candidates):
+        never |= {("query", name) for name in query.names}
+        candidates = parameters.collect(document, operation, never, query)
+        if "?" in operation.path and any(one.place == "querystring" for one in candidates):
             raise MappingError("it has a query in its path and a whole query string beside it")
         wish = bodies.Wish(media_type=words.media_type, indexed=target.indexed)
         shape = bodies.read(document, operation, self._inputs, wish)
@@ -223,7 +220,7 @@ class Index:
             parameters=merged.parameters,
             body=merged.body,
             secret_arguments=merged.secret,
-            query=query,
+            query=query.fixed,
             server=servers.plan(document, operation, target.places),
             security=security.plan(document.root, operation, self._schemes, target.given),
             accept=accept,
@@ -247,11 +244,6 @@ def _members(card: Capability) -> dict[str, Any]:
     return {one.name: getattr(card, one.name) for one in fields(card)}
 
 
-def _path_of(operation: Operation) -> str:
-    """Authors tell operations on one path apart by a fragment, which is never sent."""
-    return operation.path.partition("#")[0]
-
-
 def _id(operation: Operation, extension: extensions.Extension) -> str | None:
     if extension.name is not None and TOOL.fullmatch(extension.name):
         return extension.name
@@ -261,10 +253,11 @@ def _id(operation: Operation, extension: extensions.Extension) -> str | None:
 def _fault(operation: Operation) -> MappingError | None:
     if operation.fault is not None:
         return operation.fault
-    path, _, query = _path_of(operation).partition("?")
-    if "?" in operation.path and not _QUERY.fullmatch(query):
-        return MappingError("its path holds a query that is not plain names and values")
-    if not path.startswith("/"):
+    try:
+        path_query.read(operation.path)
+    except MappingError as error:
+        return error
+    if not operation.path.startswith("/"):
         return MappingError("its path is not a plain path")
     return None
 

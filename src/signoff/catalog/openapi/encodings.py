@@ -54,6 +54,11 @@ def plan(
     return found
 
 
+def is_one_file(converter: Converter, schema: Json) -> bool:
+    """Say whether a schema is the bytes of a file, and nothing around them."""
+    return _is_text(converter, schema) and _is_binary(converter, schema)
+
+
 def is_list_of_files(converter: Converter, schema: Json) -> bool:
     """Say whether a file member holds several."""
     return any(part.get("type") == "array" for part in converter.parts(schema))

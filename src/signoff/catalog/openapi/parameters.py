@@ -6,7 +6,7 @@ belong to HTTP, to signoff or to a security scheme are never arguments.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from signoff.canonical import Json
@@ -18,8 +18,10 @@ from signoff.catalog.openapi.documents import (
     dict_of,
     list_of,
 )
+from signoff.catalog.openapi.path_query import PathQuery
 from signoff.catalog.wire import Style
 
+_NO_QUERY: Final = PathQuery()
 PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _PLACES: Final = ("path", "query", "header", "cookie", "querystring")
 _STYLES: Final[Mapping[str, tuple[Style, ...]]] = {
@@ -98,11 +100,15 @@ def never_arguments(document: Document) -> frozenset[tuple[str, str]]:
 
 
 def collect(
-    document: Document, operation: Operation, never: frozenset[tuple[str, str]]
+    document: Document,
+    operation: Operation,
+    never: frozenset[tuple[str, str]],
+    query: PathQuery = _NO_QUERY,
 ) -> list[Candidate]:
     """Return the operation's parameters, its own before the path item's.
 
-    A placeholder that nobody declares is a required text.
+    A placeholder that nobody declares is a required text; one in the path's own `query` is a query
+    parameter, wherever it is declared.
 
     Raises:
         MappingError: a parameter cannot be read.
@@ -119,7 +125,7 @@ def collect(
             )
     kept = [
         candidate
-        for candidate in found.values()
+        for candidate in _with_query(found, query)
         if not _is_never(candidate, never)
         and (candidate.place != "path" or candidate.name in placeholders)
     ]
@@ -128,6 +134,23 @@ def collect(
     ):
         raise MappingError("it has a whole query string and query parameters beside it")
     return kept
+
+
+def _with_query(found: Mapping[tuple[str, str], Candidate], query: PathQuery) -> list[Candidate]:
+    declared = {name for place, name in found if place == "query"}
+    placed: list[Candidate] = []
+    for (place, name), candidate in found.items():
+        sent_as = query.sent_as.get(name)
+        if place == "path" and sent_as is not None:
+            if not declared & {name, sent_as}:
+                placed.append(
+                    replace(candidate, name=sent_as, place="query", style="form", explode=True)
+                )
+        elif place == "query" and sent_as is not None:
+            placed.append(replace(candidate, name=sent_as))
+        else:
+            placed.append(candidate)
+    return placed
 
 
 def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
