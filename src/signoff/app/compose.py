@@ -296,9 +296,10 @@ async def _start(
 
     routes: list[BaseRoute] = [*as_routes, *edge.routes, *site, *_health(database)]
     port = options.port
-    app = OriginGuard(
-        Starlette(routes=routes), public_url=issuer, port=port, hosts=config.allowed_hosts
-    )
+    starlette = Starlette(routes=routes)
+    # A redirect for a slash too many would send whoever posts a secret to plain http, behind TLS.
+    starlette.router.redirect_slashes = False
+    app = OriginGuard(starlette, public_url=issuer, port=port, hosts=config.allowed_hosts)
     terminal = Terminal(link=lambda id_: f"{issuer}/approvals/{id_}", show=on_terminal_or_log)
     tasks = (
         ("sweep", _every(_SWEEP_S, approvals.sweep)),
