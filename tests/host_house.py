@@ -39,6 +39,7 @@ from signoff.sealed import Sealer
 from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.clients import SqliteClients
 from signoff.storage.codes import SqliteCodes
+from signoff.storage.connections import SqliteConnections
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.keys import SqliteKeys
@@ -76,6 +77,7 @@ class HostHouse:
     clients: MachineClients
     directory: Directory
     documents: ClientDocuments
+    connections: SqliteConnections
     draining: Draining
     routes: list[tuple[str, set[str]]]
 
@@ -288,7 +290,7 @@ async def host_house(
     )
     approvals = Approvals(SqliteApprovals(database, sealer), database.changes)
     people, sessions = SqlitePeople(database), Sessions(database)
-    draining = Draining()
+    draining, connections = Draining(), SqliteConnections(database)
     config = SiteConfig(public_url=ISSUER, name="acme-bank", users=USERS)
 
     async def reconcile(call_id: str, *, done: bool, by: str) -> bool:
@@ -322,6 +324,7 @@ async def host_house(
             known,
             authorizations=Authorizations(known, hosts, parts.codes, now=database.now),
             devices=Devices(parts.devices, directory, now=database.now),
+            connections=connections,
             sessions=sessions,
             now=database.now,
         ),
@@ -340,6 +343,7 @@ async def host_house(
             clients=MachineClients(store, user_ids=USERS.keys(), now=database.now),
             directory=directory,
             documents=read,
+            connections=connections,
             draining=draining,
             routes=[(one.path, set(one.methods or ())) for one in routes if isinstance(one, Route)],
         )

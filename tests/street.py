@@ -5,6 +5,7 @@ played, by a browser, and the wall clock is turned by hand.
 """
 
 import asyncio
+import hashlib
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -22,10 +23,23 @@ from signoff.approvals.request import Approval
 from signoff.approvals.service import Acknowledged, Approvals, Request
 from signoff.canonical import Json, sha256_hex
 from signoff.catalog.model import User
+from signoff.oauth.authorize import Authorizations
+from signoff.oauth.clients import AUTHORIZATION_CODE, REFRESH_TOKEN, Directory
+from signoff.oauth.device import Devices
+from signoff.oauth.host_tokens import Consent, NewCode
+from signoff.oauth.hosts import Hosts
+from signoff.oauth.profile import Profile
+from signoff.oauth.register import Claims
 from signoff.sealed import Sealer
 from signoff.storage.approvals import SqliteApprovals
+from signoff.storage.clients import SqliteClients
+from signoff.storage.codes import SqliteCodes
+from signoff.storage.connections import SqliteConnections
+from signoff.storage.devices import SqliteDevices
+from signoff.storage.hosts import SqliteHosts
 from signoff.storage.sessions import Sessions
 from signoff.storage.sqlite import Database
+from signoff.web.connecting import connecting_pages
 from signoff.web.site import SiteConfig, pages
 
 GATE = "signoff-gate"
@@ -173,6 +187,48 @@ class Street:
         """Return a fresh sign-in link."""
         return f"{self.url}/login/{await self.sessions.create_login_code(user_id)}"
 
+    async def connect(
+        self,
+        client_id: str,
+        *,
+        user_id: str = "alice",
+        name: str = "A desk host",
+        redirect_uri: str = "http://127.0.0.1/callback",
+        scope: str = "mcp",
+    ) -> str:
+        """Let a host that registered itself act for somebody; return the id of the consent."""
+        claims = Claims(
+            name=name,
+            redirect_uris=(redirect_uri,),
+            grant_types=frozenset({AUTHORIZATION_CODE, REFRESH_TOKEN}),
+            auth_method="none",
+            scopes=("mcp",),
+        )
+        hosts, codes = SqliteHosts(self.database), SqliteCodes(self.database)
+        token = hashlib.sha256(client_id.encode()).digest()
+        if await hosts.host(client_id) is None:
+            assert await hosts.register(client_id, claims, secret=None, token=token)
+        consent = Consent(
+            id=f"consent_{client_id}_{user_id}",
+            client_id=client_id,
+            user_id=user_id,
+            scope=scope,
+            resource=f"{self.url}/mcp",
+            acr="session",
+            decided_at=self.clock(),
+        )
+        code = NewCode(
+            code=f"code_{consent.id}",
+            request_id=f"ask_{consent.id}",
+            redirect_uri=redirect_uri,
+            code_challenge="x" * 43,
+            nonce=None,
+            expires_in=timedelta(seconds=60),
+        )
+        assert await codes.consent(consent, code)
+        assert await codes.redeem(code.code, client_id=client_id, refresh_token=f"rt_{consent.id}")
+        return consent.id
+
 
 @asynccontextmanager
 async def serving(routes: list[BaseRoute], listener: socket.socket) -> AsyncGenerator[None, None]:
@@ -226,14 +282,27 @@ async def street(
                 await here.tell(approval, "succeeded" if done else "failed", f"marked by {by}")
         return True
 
+    config = SiteConfig(public_url=public_url or here.url, name="acme-bank", users=USERS)
     routes = pages(
-        SiteConfig(public_url=public_url or here.url, name="acme-bank", users=USERS),
+        config,
         approvals=approvals,
         sessions=here.sessions,
         changes=database.changes,
         reconcile=reconcile,
         now=database.now,
         draining=draining,
+    )
+    profile = Profile(issuer=config.public_url, mcp_resource=f"{here.url}/mcp", hosts=True)
+    hosts = Hosts(SqliteHosts(database), None)
+    directory = Directory(SqliteClients(database), gate=None)
+    routes += connecting_pages(
+        config,
+        profile,
+        authorizations=Authorizations(profile, hosts, SqliteCodes(database), now=database.now),
+        devices=Devices(SqliteDevices(database, sealer), directory, now=database.now),
+        connections=SqliteConnections(database),
+        sessions=here.sessions,
+        now=database.now,
     )
     async with serving(routes, listener):
         yield here

@@ -1,6 +1,7 @@
 """An MCP host signs in by itself: the SDK's client, code and PKCE, a person in a real browser."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -212,7 +213,7 @@ async def test_a_no_ends_the_hosts_sign_in(house: House, person: SignIn) -> None
     assert host.memory.tokens is None
 
 
-@pytest.mark.parametrize("who", ["the person", "the host"])
+@pytest.mark.parametrize("who", ["the person", "the host", "the consent"])
 async def test_a_token_ends_with_whom_it_was_given_to_or_by(
     house: House, person: SignIn, who: str
 ) -> None:
@@ -225,6 +226,12 @@ async def test_a_token_ends_with_whom_it_was_given_to_or_by(
     assert await _status(house, tokens.access_token) == 200
     if who == "the person":
         await house.server.command("users", "disable", "bob")
+    elif who == "the consent":
+        listed = json.loads(await house.server.command("consents", "list", "--json"))
+        (mine,) = (one for one in listed if one["client_id"] == client_info.client_id)
+        assert (mine["user"], mine["name"], mine["scopes"]) == ("alice", "A desk host", "mcp")
+        assert mine["last_used_at"] is not None
+        await house.server.command("consents", "revoke", mine["consent_id"])
     else:
         await house.server.command("clients", "delete", str(client_info.client_id))
     assert await _status(house, tokens.access_token) == 401

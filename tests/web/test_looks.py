@@ -3,18 +3,11 @@
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
+from looks import SCREENS, check
 from signoff.approvals.request import Approval
 from street import EARLIER, Street, request, tool_call
-
-PHONE = {"device_scale_factor": 2, "is_mobile": True, "has_touch": True}
-SCREENS: dict[str, dict[str, Any]] = {
-    "narrow": {"viewport": {"width": 320, "height": 640}, **PHONE},
-    "phone": {"viewport": {"width": 390, "height": 844}, **PHONE},
-    "desk": {"viewport": {"width": 1100, "height": 900}},
-}
 
 
 async def worst(here: Street) -> list[Approval]:
@@ -45,19 +38,6 @@ async def worst(here: Street) -> list[Approval]:
         ),
         await here.open({"type": "payment_initiation", "amount": {"value": 5}}, client_id="shop"),
     ]
-
-
-async def check(page: Page, url: str, width: int) -> None:
-    await page.goto(url)
-    await page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
-    axe: Any = Axe()  # untyped
-    found: list[dict[str, Any]] = (await axe.run(page)).response["violations"]
-    assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == [], url
-    # In mobile emulation the viewport grows with its content, so this is the honest measure.
-    assert await page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [
-        width,
-        width,
-    ], url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

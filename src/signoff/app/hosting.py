@@ -22,6 +22,7 @@ from signoff.oauth.profile import Profile
 from signoff.oauth.revocation import Revocations
 from signoff.sealed import Sealer
 from signoff.storage.codes import SqliteCodes
+from signoff.storage.connections import SqliteConnections
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.refresh_tokens import SqliteRefreshTokens
@@ -40,6 +41,7 @@ class Hosting:
     database: Database
     parts: HostParts
     hosts: Hosts
+    connections: SqliteConnections
 
     def pages(
         self, config: SiteConfig, profile: Profile, directory: Directory, sessions: SessionStore
@@ -51,21 +53,26 @@ class Hosting:
             profile,
             authorizations=Authorizations(profile, self.hosts, self.parts.codes, now=now),
             devices=Devices(self.parts.devices, directory, now=now),
+            connections=self.connections,
             sessions=sessions,
             now=now,
         )
 
     def standing(self, revocations: Revocations) -> Callable[[VerifiedClaims], Awaitable[bool]]:
-        """Return what tells whether nobody took a token, or its consent, back."""
+        """Return what tells whether nobody took a token, or its consent, back; it notes the use."""
 
         async def stands(claims: VerifiedClaims) -> bool:
-            consent_id = claims.get(CONSENT_CLAIM)
-            return await revocations.standing(
+            claimed = claims.get(CONSENT_CLAIM)
+            consent_id = None if claimed is None else str(claimed)
+            standing = await revocations.standing(
                 str(claims["jti"]),
                 sub=str(claims["sub"]),
                 client_id=str(claims["client_id"]),
-                consent_id=None if consent_id is None else str(consent_id),
+                consent_id=consent_id,
             )
+            if standing and consent_id is not None:
+                await self.connections.used(consent_id)
+            return standing
 
         return stands
 
@@ -84,6 +91,7 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
             changes=database.changes,
         ),
         hosts=Hosts(registered, documents),
+        connections=SqliteConnections(database),
     )
 
 

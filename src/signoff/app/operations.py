@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from signoff.app.client_operations import ClientOperations
+from signoff.app.consent_operations import ConsentOperations
 from signoff.app.domain import Domain
 from signoff.approvals.service import MAX_REASON
 from signoff.audit import Broken, Intact
@@ -17,6 +18,7 @@ from signoff.desk.admin import AdminError, AdminHandler
 from signoff.gate.call import Call
 from signoff.oauth.user_codes import UserCodeError, UserCodes
 from signoff.storage.audit_log import HEAD_FILE, read_head, tail, verify_log
+from signoff.storage.connections import SqliteConnections
 from signoff.storage.operator import OPERATOR, OperatorCalls
 from signoff.storage.sessions import DisabledUserError
 from signoff.storage.user_codes import SqliteUserCodes
@@ -52,6 +54,7 @@ class Operations:
             **ClientOperations(
                 self.clients, self.people, end_calls_of=self._end_calls_of
             ).handlers(),
+            **ConsentOperations(SqliteConnections(self.database)).handlers(),
             "users.list": self.list_users,
             "users.disable": self.disable_user,
             "users.enable": self.enable_user,

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "calls": "admin",
     "check": "catalogue",
     "clients": "clients",
+    "consents": "consents",
     "demo": "server",
     "init": "catalogue",
     "login": "admin",

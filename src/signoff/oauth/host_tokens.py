@@ -22,7 +22,7 @@ CONSENT_CLAIM: Final = "consent_id"
 REFRESH_LIFE: Final = timedelta(days=30)
 
 Revocation: TypeAlias = Literal[
-    "code_replayed", "refresh_token_replayed", "revoked", "registration_deleted"
+    "code_replayed", "refresh_token_replayed", "revoked", "registration_deleted", "taken_back"
 ]
 
 

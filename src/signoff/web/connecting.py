@@ -1,4 +1,4 @@
-"""The routes of the pages on which a person lets an application or a device act for them.
+"""The routes of the pages on which a person lets an application act for them, or takes it back.
 
 Owns which path is which page. Everything arrives as an argument.
 """
@@ -12,8 +12,10 @@ from starlette.routing import BaseRoute, Route
 
 from signoff.approvals.sessions import SessionStore
 from signoff.oauth.authorize import Authorizations
+from signoff.oauth.connections import ConnectionStore
 from signoff.oauth.device import VERIFICATION_PATH, Devices
 from signoff.oauth.profile import AUTHORIZE_PATH, Profile
+from signoff.web import connections as connected
 from signoff.web import consent, device
 from signoff.web.assets import Assets
 from signoff.web.render import Renderer
@@ -29,6 +31,7 @@ def connecting_pages(
     *,
     authorizations: Authorizations,
     devices: Devices,
+    connections: ConnectionStore,
     sessions: SessionStore,
     now: Callable[[], datetime],
 ) -> list[BaseRoute]:
@@ -44,6 +47,13 @@ def connecting_pages(
     )
     codes = device.DevicePages(
         devices=devices, sign_in=sign_in, renderer=renderer, users=config.users, now=now
+    )
+    applications = connected.ConnectionPages(
+        connections=connections,
+        sign_in=sign_in,
+        renderer=renderer,
+        users=config.users,
+        now=now,
     )
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -61,6 +71,8 @@ def connecting_pages(
         (VERIFICATION_PATH, codes.ask, "GET"),
         (VERIFICATION_PATH, codes.enter, "POST"),
         (device.DECISION_PATH, codes.decide, "POST"),
+        (connected.CONNECTIONS_PATH, applications.show, "GET"),
+        (connected.TAKE_BACK_PATH, applications.take_back, "POST"),
     )
     # A reverse proxy may hand on the issuer's path or take it off: both arrive.
     prefixes = ("", profile.path) if profile.path else ("",)

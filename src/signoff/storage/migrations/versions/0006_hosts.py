@@ -40,10 +40,12 @@ TABLES = (
       decided_at INTEGER NOT NULL,
       revoked_at INTEGER,
       revoked_for TEXT,
+      used_at INTEGER,
       CHECK ((revoked_at IS NULL) = (revoked_for IS NULL))
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX consents_of_client ON consents (client_id)",
+    "CREATE INDEX consents_of_user ON consents (user_id) WHERE revoked_at IS NULL",
     "CREATE INDEX consents_age ON consents (decided_at)",
     # `request_id` names the page the yes was given on: it is given once.
     """
