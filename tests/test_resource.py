@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from conftest import TurnedClock
+from dpop_parts import KeyHolder
 from signoff.resource import (
     SCOPE_KEY,
     MemorySingleUse,
@@ -368,3 +370,44 @@ async def test_the_middleware_answers_a_bad_token_itself_on_every_path(
     good = bearer(keyring)
     two = await guarded.post("/pay", headers=[("Authorization", good), ("Authorization", good)])
     assert two.status_code == 401
+
+
+@pytest.mark.seed("CIBA-68")
+async def test_the_middleware_takes_a_bound_token_only_with_its_proof_and_its_own_address(
+    keyring: Keyring, clock: TurnedClock
+) -> None:
+    holder = KeyHolder(clock, issuer=ISSUER)
+    token = bearer(keyring, cnf={"jkt": holder.jkt}).removeprefix("Bearer ")
+    checks = verifier(keyring, now=clock)
+
+    async def who(request: Request) -> Response:
+        return JSONResponse({"scheme": request.scope[SCOPE_KEY].scheme})
+
+    async def ask(public_url: str | None, *proofs: str, scheme: str = "DPoP") -> httpx2.Response:
+        inner = Starlette(routes=[Route("/pay/{name}", who, methods=["POST"])])
+        app = RequireToken(inner, verifier=checks, public_url=public_url)
+        headers = [("authorization", f"{scheme} {token}"), *(("dpop", one) for one in proofs)]
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="http://inside"
+        ) as client:
+            return await client.post("/pay/a%20b?x=1", headers=headers)
+
+    public, place = "https://bank.example/", "https://bank.example/pay/a%20b"
+    answer = await ask(public, holder.proof("POST", place, token=token))
+    assert answer.json() == {"scheme": "DPoP"}
+    algorithms = 'algs="ES256 PS256 Ed25519 EdDSA"'
+    invalid_proof = f'DPoP error="invalid_dpop_proof", {algorithms}'
+    for answer, challenge in (
+        (await ask(public), invalid_proof),
+        (await ask(public, *[holder.proof("POST", place, token=token)] * 2), invalid_proof),
+        (await ask(public, holder.proof("POST", f"{place}/", token=token)), invalid_proof),
+        (
+            await ask(public, holder.proof("POST", place, token=token), scheme="Bearer"),
+            f'Bearer error="invalid_token", DPoP {algorithms}',
+        ),
+        (
+            await ask(None, holder.proof("POST", "http://inside/pay/a%20b", token=token)),
+            f'DPoP error="invalid_token", {algorithms}',
+        ),
+    ):
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, challenge)

@@ -10,8 +10,10 @@
         details=lambda wanted: wanted["tool"] == "transfer_funds" and wanted["arguments"] == body,
     )
 
-Owns the order of the checks and the answer to a bad token (RFC 6750 §3). Stands alone: an upstream
-needs this file and `tokens/`, no store and no route of ours.
+A token that is bound to a key (RFC 9449) needs `sent=Sent(…)` too, the request it came with.
+
+Owns the order of the checks and the answer to a bad token (RFC 6750 §3, RFC 9449 §7.1). Stands
+alone: an upstream needs this file and `tokens/`, no store and no route of ours.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
@@ -24,20 +26,28 @@ from signoff.tokens.dpop import Proofs, Sent
 from signoff.tokens.keys import KeySource, KeysUnavailableError, TokenError
 from signoff.tokens.remote import RemoteKeys
 from signoff.tokens.single_use import MemorySingleUse, SingleUse, SqliteSingleUse
-from signoff.tokens.verify import VerifiedClaims, key_id, verify_access_token
+from signoff.tokens.verify import (
+    ASSERTION_ALGORITHMS,
+    VerifiedClaims,
+    key_id,
+    verify_access_token,
+)
 
 __all__ = [
     "SCOPE_KEY", "DetailsCheck", "MemorySingleUse", "RemoteKeys", "RequireToken", "ResourceError",
-    "ResourceVerifier", "SingleUse", "SqliteSingleUse", "Verified",
+    "ResourceVerifier", "Sent", "SingleUse", "SqliteSingleUse", "Verified",
 ]  # fmt: skip
 
 ResourceErrorCode = Literal[
     "missing_token",
     "invalid_token",
+    "invalid_dpop_proof",
     "insufficient_scope",
     "insufficient_authorization_details",
     "temporarily_unavailable",
 ]
+AuthScheme = Literal["Bearer", "DPoP"]
+Refuse = Callable[[ResourceErrorCode, str], "ResourceError"]
 DetailsCheck = Callable[[Mapping[str, Json]], bool]
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -51,6 +61,7 @@ SCOPE_KEY: Final = "signoff.token"
 _STATUS: Final[Mapping[ResourceErrorCode, int]] = {
     "missing_token": 401,
     "invalid_token": 401,
+    "invalid_dpop_proof": 401,
     "insufficient_scope": 403,
     "insufficient_authorization_details": 403,
     "temporarily_unavailable": 503,
@@ -58,25 +69,44 @@ _STATUS: Final[Mapping[ResourceErrorCode, int]] = {
 
 
 class ResourceError(Exception):
-    """The request may not pass. `detail` is for the log; the answer names only the code."""
+    """The request may not pass. `detail` is for the log; the answer names only the code.
 
-    def __init__(self, code: ResourceErrorCode, *, detail: str) -> None:
+    `scheme` is how the token was shown; `dpop`: this resource takes bound tokens too.
+    """
+
+    def __init__(
+        self,
+        code: ResourceErrorCode,
+        *,
+        detail: str,
+        scheme: AuthScheme = "Bearer",
+        dpop: bool = False,
+    ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code, self.detail, self.status = code, detail, _STATUS[code]
+        self.scheme, self.dpop = scheme, dpop
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response headers that belong to the error (RFC 6750 §3)."""
+        """The response headers that belong to the error (RFC 6750 §3, RFC 9449 §7.1)."""
         if self.code == "temporarily_unavailable":
             return {"cache-control": "no-store", "retry-after": "5"}
         # RFC 6750 §3.1: a request without credentials is told no error code.
         problem = "" if self.code == "missing_token" else f' error="{self.code}"'
-        return {"cache-control": "no-store", "www-authenticate": f"Bearer{problem}"}
+        algorithms = f'algs="{" ".join(ASSERTION_ALGORITHMS)}"'
+        if self.scheme == "DPoP":
+            challenge = f"DPoP{problem}, {algorithms}"
+        else:
+            challenge = f"Bearer{problem}" + (f", DPoP {algorithms}" if self.dpop else "")
+        return {"cache-control": "no-store", "www-authenticate": challenge}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A token that holds for this resource. `details` are its `authorization_details`."""
+    """A token that holds for this resource. `details` are its `authorization_details`.
+
+    `scheme` says whether whoever showed it proved the key it is bound to (`DPoP`).
+    """
 
     claims: VerifiedClaims
     sub: str
@@ -85,10 +115,11 @@ class Verified:
     scopes: frozenset[str]
     details: tuple[Mapping[str, Json], ...]
     expires_at: datetime
+    scheme: AuthScheme = "Bearer"
 
 
 class ResourceVerifier:
-    """Checks bearer tokens for one resource. `clients` names who may present them, if given."""
+    """Checks access tokens for one resource. `clients` names who may present them, if given."""
 
     def __init__(
         self,
@@ -132,38 +163,42 @@ class ResourceVerifier:
         Raises:
             ResourceError: as `verify`.
         """
-        scheme, token = _credentials(authorization)
+        scheme, token = _credentials(authorization, dpop=sent is not None)
+
+        def refuse(code: ResourceErrorCode, detail: str) -> ResourceError:
+            return ResourceError(code, detail=detail, scheme=scheme, dpop=sent is not None)
+
         try:
             keys = await self._keys.keys_for(key_id(token))
             claims = verify_access_token(
                 token, keys=keys, issuer=self._issuer, audience=self._audience, now=self._now()
             )
         except TokenError as error:
-            raise ResourceError("invalid_token", detail=str(error)) from error
+            raise refuse("invalid_token", str(error)) from error
         except KeysUnavailableError as error:
-            raise ResourceError("temporarily_unavailable", detail=str(error)) from error
-        self._check_binding(scheme, token, claims, sent)
-        verified = _read(claims)
+            raise refuse("temporarily_unavailable", str(error)) from error
+        verified = _read(claims, scheme, refuse)
         if self._clients is not None and verified.client_id not in self._clients:
-            raise ResourceError("invalid_token", detail="another client's token")
+            raise refuse("invalid_token", "another client's token")
+        self._check_binding(token, verified, sent, refuse)
         if not self._scopes <= verified.scopes:
-            raise ResourceError("insufficient_scope", detail="a scope is missing")
+            raise refuse("insufficient_scope", "a scope is missing")
         return verified
 
     def _check_binding(
-        self, scheme: str, token: str, claims: VerifiedClaims, sent: Sent | None
+        self, token: str, verified: Verified, sent: Sent | None, refuse: Refuse
     ) -> None:
         """Refuse a bound token that is shown as a bearer's, and a proof that is not its key's."""
-        confirmation = claims.get("cnf")
-        if confirmation is None and scheme == "bearer":
+        confirmation = verified.claims.get("cnf")
+        if confirmation is None and verified.scheme == "Bearer":
             return
-        if not isinstance(confirmation, dict) or scheme != "dpop" or sent is None:
-            raise ResourceError("invalid_token", detail="the scheme is not that of the token")
+        if not isinstance(confirmation, dict) or verified.scheme != "DPoP" or sent is None:
+            raise refuse("invalid_token", "the scheme is not that of the token")
         jkt = str(confirmation.get("jkt"))
         try:
             self._proofs.check(sent, access_token=token, jkt=jkt, now=self._now())
         except TokenError as error:
-            raise ResourceError("invalid_token", detail=f"DPoP: {error}") from error
+            raise refuse("invalid_dpop_proof", str(error)) from error
 
     async def take(self, verified: Verified, *, details: DetailsCheck | None = None) -> None:
         """Check the details, then spend the token.
@@ -173,22 +208,31 @@ class ResourceVerifier:
         """
         if details is not None and not any(_satisfied(details, each) for each in verified.details):
             raise ResourceError(
-                "insufficient_authorization_details", detail="the token is for something else"
+                "insufficient_authorization_details",
+                detail="the token is for something else",
+                scheme=verified.scheme,
             )
         if self._single_use is not None and not await self._single_use.spend(
             issuer=self._issuer, jti=verified.jti, expires_at=verified.expires_at
         ):
-            raise ResourceError("invalid_token", detail="the token was used before")
+            raise ResourceError(
+                "invalid_token", detail="the token was used before", scheme=verified.scheme
+            )
 
 
 class RequireToken:
     """ASGI middleware: answers 401, 403 or 503 itself, else leaves a `Verified` in the scope.
 
     It spends nothing: the handler that knows the body calls `verifier.take(token, details=…)`.
+    `public_url` is the origin that clients call; without it bound tokens pass nowhere, for a
+    proof names the address it was made for.
     """
 
-    def __init__(self, app: App, *, verifier: ResourceVerifier) -> None:
+    def __init__(
+        self, app: App, *, verifier: ResourceVerifier, public_url: str | None = None
+    ) -> None:
         self._app, self._verifier = app, verifier
+        self._public_url = None if public_url is None else public_url.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -196,16 +240,28 @@ class RequireToken:
             return
         if scope["type"] != "http":  # a socket would pass unchecked
             raise RuntimeError("RequireToken guards HTTP only")
-        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
-        given = [value for name, value in headers if name.lower() == b"authorization"]
-        # Two headers joined are no token: refused by the signature, not by luck of order.
-        authorization = b",".join(given).decode("latin-1")
         try:
-            scope[SCOPE_KEY] = await self._verifier.identify(authorization)
+            scope[SCOPE_KEY] = await self._verifier.identify(
+                _header(scope, b"authorization"), sent=self._sent(scope)
+            )
         except ResourceError as error:
             await _answer(send, error)
             return
         await self._app(scope, receive, send)
+
+    def _sent(self, scope: Scope) -> Sent | None:
+        if self._public_url is None:
+            return None
+        raw = cast("bytes | None", scope.get("raw_path"))
+        path = scope["path"] if raw is None else raw.partition(b"?")[0].decode("latin-1")
+        proof = _header(scope, b"dpop")
+        return Sent(method=scope["method"], url=self._public_url + path, proof=proof)
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    """Return a header. Two of them joined are no token: refused, not by luck of order."""
+    headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+    return b",".join(value for name, value in headers if name.lower() == wanted).decode("latin-1")
 
 
 async def _answer(send: Send, error: ResourceError) -> None:
@@ -217,13 +273,12 @@ async def _answer(send: Send, error: ResourceError) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _credentials(authorization: str | None) -> tuple[str, str]:
-    if not authorization:
-        raise ResourceError("missing_token", detail="no Authorization header")
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() not in ("bearer", "dpop"):
-        raise ResourceError("missing_token", detail="no token")
-    return scheme.lower(), token.strip(" ")
+def _credentials(authorization: str | None, *, dpop: bool) -> tuple[AuthScheme, str]:
+    scheme, _, token = (authorization or "").partition(" ")
+    schemes: Mapping[str, AuthScheme] = {"bearer": "Bearer", "dpop": "DPoP"}
+    if scheme.lower() not in schemes:
+        raise ResourceError("missing_token", detail="no token", dpop=dpop)
+    return schemes[scheme.lower()], token.strip(" ")
 
 
 def _satisfied(check: DetailsCheck, details: Mapping[str, Json]) -> bool:
@@ -234,12 +289,12 @@ def _satisfied(check: DetailsCheck, details: Mapping[str, Json]) -> bool:
         return False
 
 
-def _read(claims: VerifiedClaims) -> Verified:
+def _read(claims: VerifiedClaims, scheme: AuthScheme, refuse: Refuse) -> Verified:
     scope, details = claims.get("scope", ""), claims.get("authorization_details", [])
     if not isinstance(scope, str) or not isinstance(details, list):
-        raise ResourceError("invalid_token", detail="malformed claims")
+        raise refuse("invalid_token", "malformed claims")
     if not all(isinstance(each, dict) for each in details):
-        raise ResourceError("invalid_token", detail="malformed authorization_details")
+        raise refuse("invalid_token", "malformed authorization_details")
     return Verified(
         claims=claims,
         sub=str(claims["sub"]),
@@ -248,4 +303,5 @@ def _read(claims: VerifiedClaims) -> Verified:
         scopes=frozenset(scope.split()),
         details=tuple(cast("list[Mapping[str, Json]]", details)),
         expires_at=datetime.fromtimestamp(float(cast("float", claims["exp"])), UTC),
+        scheme=scheme,
     )

@@ -23,14 +23,14 @@ from signoff.assistant.auth import (
     Authenticate,
     BearerGuard,
     LocalToken,
-    LocalTokenError,
     Turned,
     either,
-    local_token,
     only_active,
     resource_metadata,
 )
+from signoff.assistant.local_secret import LocalTokenError, local_token
 from signoff.identity import Caller
+from signoff.tokens.dpop import Sent
 from signoff.tokens.keys import KeySet
 
 PUBLIC = "https://bank.example"
@@ -39,7 +39,11 @@ NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 KEY = ECKey.generate_key("P-256", {"kid": "k1", "alg": "ES256", "use": "sig"})
 FOREIGN_KEY = ECKey.generate_key("P-256", {"kid": "k1", "alg": "ES256", "use": "sig"})
 LOCAL = "sgl_" + "x" * 43
-CHALLENGE = f'resource_metadata="{PUBLIC}/.well-known/oauth-protected-resource/mcp", scope="mcp"'
+ALGORITHMS = 'algs="ES256 PS256 Ed25519 EdDSA"'
+CHALLENGE = (
+    f'resource_metadata="{PUBLIC}/.well-known/oauth-protected-resource/mcp", scope="mcp", '
+    f"DPoP {ALGORITHMS}"
+)
 
 
 def published(key: ECKey) -> KeySet:
@@ -209,7 +213,8 @@ async def test_a_token_without_the_scope_is_told_which_one_it_needs() -> None:
 @pytest.mark.seed("T02")
 @pytest.mark.parametrize("error", [RuntimeError("database is locked"), OSError(5, "x"), KeyError()])
 async def test_a_verifier_that_fails_lets_nobody_in(error: Exception) -> None:
-    async def broken(_: str) -> Admitted | Turned:
+    async def broken(bearer: str, sent: Sent | None = None) -> Admitted | Turned:
+        del bearer, sent
         raise error
 
     answer = await ask(f"Bearer {LOCAL}", broken)
@@ -236,6 +241,8 @@ async def test_the_metadata_names_the_resource_and_its_authorization_server() ->
         "resource_name": "acme-bank",
         "authorization_servers": [PUBLIC],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "PS256", "Ed25519", "EdDSA"],
+        "dpop_bound_access_tokens_required": False,
         "scopes_supported": ["mcp"],
     }
 

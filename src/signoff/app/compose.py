@@ -40,13 +40,12 @@ from signoff.app.store import Store, opened
 from signoff.assistant.auth import (
     AccessTokens,
     LocalToken,
-    LocalTokenError,
     either,
-    local_token,
     only_active,
     stdio_caller,
 )
 from signoff.assistant.edge import StreamServer, mcp_edge
+from signoff.assistant.local_secret import LocalTokenError, local_token
 from signoff.catalog.model import Capability, Catalogue
 from signoff.catalog.registry import Registry
 from signoff.desk.admin import AdminServer

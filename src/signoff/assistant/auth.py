@@ -1,22 +1,19 @@
 """Who is at the assistant's door: a bearer becomes a Caller, or nothing happens.
 
-Owns the local secret, the reading of our access tokens into callers, the guard in front of `/mcp`
-and the resource metadata (RFC 9728). Never verifies a signature itself (`tokens.py` does) and never
-falls back to a default identity: a verifier that fails is 401 or 503.
+Owns who holds the local secret, the reading of our access tokens into callers (bound ones with the
+proof of their key, RFC 9449 §7), the guard in front of `/mcp` and the resource metadata (RFC 9728).
+Never verifies a signature itself (`tokens/` does) and never falls back to a default identity: a
+verifier that fails is 401 or 503.
 """
 
 import hashlib
 import hmac
 import json
 import logging
-import os
-import secrets
-import stat
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -25,15 +22,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from signoff.assistant.local_secret import PREFIX
 from signoff.identity import Caller
 from signoff.origin import App, Receive, Scope, Send
+from signoff.tokens.dpop import Proofs, Sent
 from signoff.tokens.keys import KeySet, KeySource, TokenError
 from signoff.tokens.verify import (
+    ASSERTION_ALGORITHMS,
     VerifiedClaims,
     check_lifetime,
     key_id,
     verify_access_token,
 )
+
+AuthScheme: TypeAlias = Literal["Bearer", "DPoP"]
 
 SCOPE: Final = "mcp"
 """What an access token needs to call tools."""
@@ -42,11 +44,12 @@ _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 METADATA_PATH: Final = f"{_WELL_KNOWN}/mcp"
 CALLER_KEY: Final = "signoff.caller"
 SCOPES_KEY: Final = "signoff.scopes"
+SCHEME_KEY: Final = "signoff.scheme"
 LOCAL_ISSUER: Final = "local"
 
-_LOCAL_PREFIX: Final = "sgl_"
 _MAX_BEARER: Final = 16_384
 _REMEMBERED: Final = 1_024
+_SCHEMES: Final[Mapping[bytes, AuthScheme]] = {b"bearer": "Bearer", b"dpop": "DPoP"}
 _log = logging.getLogger(__name__)
 
 
@@ -62,57 +65,16 @@ class Admitted:
 class Turned:
     """The bearer is refused. `reason` is public and names no secret."""
 
-    code: Literal["invalid_token", "insufficient_scope"]
+    code: Literal["invalid_token", "invalid_dpop_proof", "insufficient_scope"]
     reason: str
 
 
-Authenticate: TypeAlias = Callable[[str], Awaitable[Admitted | Turned]]
-"""From the bearer as sent. An exception means it could not be told: 503."""
+class Authenticate(Protocol):
+    """From the token as it was shown. An exception means it could not be told: 503."""
 
-
-class LocalTokenError(Exception):
-    """The local secret cannot be used. The message says what to do."""
-
-
-def local_token(data_dir: Path) -> str:
-    """Return the secret of `DATA_DIR/local-token`, made on first use.
-
-    Raises:
-        LocalTokenError: the file cannot be made or read, or others can read it.
-    """
-    path = data_dir / "local-token"
-    try:
-        if not path.exists():
-            _make_token(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, encoding="ascii") as opened:
-            found = os.fstat(opened.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
-                raise LocalTokenError(
-                    f"others can read {path}; delete it, start again, and give the new token to "
-                    "your MCP hosts"
-                )
-            token = opened.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LocalTokenError(f"{path} cannot be used: {error}") from error
-    if not token.startswith(_LOCAL_PREFIX) or len(token) < len(_LOCAL_PREFIX) + 32:
-        raise LocalTokenError(f"{path} holds no token; delete it and start again")
-    return token
-
-
-def _make_token(path: Path) -> None:
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, f"{_LOCAL_PREFIX}{secrets.token_urlsafe(32)}\n".encode())
-        os.fsync(descriptor)
-        # link() never replaces: of two processes that start at once, one token wins.
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.close(descriptor)
-        fresh.unlink()
+    async def __call__(self, bearer: str, sent: Sent | None = None) -> Admitted | Turned:
+        """Tell whose token it is. `sent` is there when it was shown by the scheme DPoP."""
+        ...
 
 
 class LocalToken:
@@ -124,8 +86,8 @@ class LocalToken:
             kind="local", issuer=LOCAL_ISSUER, client_id="local:http", sub=local_user
         )
 
-    async def __call__(self, bearer: str) -> Admitted | Turned:
-        if hmac.compare_digest(bearer.encode(), self._token):
+    async def __call__(self, bearer: str, sent: Sent | None = None) -> Admitted | Turned:
+        if sent is None and hmac.compare_digest(bearer.encode(), self._token):
             return Admitted(caller=self._caller)
         return Turned(code="invalid_token", reason="this is not the token of this server")
 
@@ -148,7 +110,8 @@ class AccessTokens:
     """Admits holders of access tokens that our authorization server made for the MCP resource.
 
     A client sends the same bearer with every request. Its signature is checked once for as long
-    as the keys stay the same; its times are checked every time.
+    as the keys stay the same; its times are checked every time. A token bound to a key comes with
+    a proof of that key, made for this very request, which is taken once.
     """
 
     def __init__(
@@ -169,15 +132,15 @@ class AccessTokens:
         self._now = now
         self._scopes = frozenset(scopes)
         self._verified: dict[bytes, _Verified] = {}
+        self._proofs = Proofs()
 
-    async def __call__(self, bearer: str) -> Admitted | Turned:
+    async def __call__(self, bearer: str, sent: Sent | None = None) -> Admitted | Turned:
         try:
             claims = await self._claims(bearer)
         except TokenError:
             return Turned(code="invalid_token", reason="the access token is not valid here")
-        if "cnf" in claims:
-            # RFC 9449 §7.1: a bound token is no bearer token, and this door asks for no proof.
-            return Turned(code="invalid_token", reason="a token bound to a key is no bearer token")
+        if (turned := self._unproved(claims, bearer, sent)) is not None:
+            return turned
         if claims.get("authorization_details"):
             # An approval's token is for one upstream call; it must not open the assistant's door.
             return Turned(code="invalid_token", reason="an approval's token calls no tools")
@@ -195,6 +158,24 @@ class AccessTokens:
             caller=Caller(kind="oauth", issuer=self._issuer, client_id=client_id, sub=person),
             scopes=held,
         )
+
+    def _unproved(self, claims: VerifiedClaims, token: str, sent: Sent | None) -> Turned | None:
+        """Say what is wrong with how a token was shown: a bound one needs a proof by its key."""
+        confirmation = claims.get("cnf")
+        if confirmation is None:
+            if sent is None:
+                return None
+            return Turned(code="invalid_token", reason="this token is bound to no key")
+        if sent is None or not isinstance(confirmation, dict):
+            # RFC 9449 §7.2: whoever stole it must not use it without the key.
+            return Turned(code="invalid_token", reason="a token bound to a key is no bearer token")
+        jkt = str(confirmation.get("jkt"))
+        try:
+            self._proofs.check(sent, access_token=token, jkt=jkt, now=self._now())
+        except TokenError as error:
+            _log.info("a DPoP proof: %s", error)
+            return Turned(code="invalid_dpop_proof", reason="the DPoP proof does not hold")
+        return None
 
     async def _claims(self, bearer: str) -> VerifiedClaims:
         name = hashlib.sha256(bearer.encode()).digest()  # the credential itself is not kept
@@ -217,11 +198,11 @@ class AccessTokens:
 def either(local: Authenticate | None, tokens: Authenticate | None) -> Authenticate:
     """Return the door that asks the one a bearer is made for: by its prefix, never by trial."""
 
-    async def authenticate(bearer: str) -> Admitted | Turned:
-        door = local if bearer.startswith(_LOCAL_PREFIX) else tokens
+    async def authenticate(bearer: str, sent: Sent | None = None) -> Admitted | Turned:
+        door = local if bearer.startswith(PREFIX) else tokens
         if door is None:
             return Turned(code="invalid_token", reason="this server takes no such token")
-        return await door(bearer)
+        return await door(bearer, sent)
 
     return authenticate
 
@@ -231,8 +212,8 @@ def only_active(
 ) -> Authenticate:
     """Return a door that also turns away switched-off clients and people."""
 
-    async def authenticate(bearer: str) -> Admitted | Turned:
-        answer = await inner(bearer)
+    async def authenticate(bearer: str, sent: Sent | None = None) -> Admitted | Turned:
+        answer = await inner(bearer, sent)
         if isinstance(answer, Turned):
             return answer
         ids = [id_ for id_ in (answer.caller.client_id, answer.caller.sub) if id_ is not None]
@@ -244,31 +225,37 @@ def only_active(
 
 
 class BearerGuard:
-    """ASGI in front of `/mcp`: every request carries a bearer that is verified anew."""
+    """ASGI in front of `/mcp`: every request carries a token that is verified anew."""
 
     def __init__(self, app: App, *, authenticate: Authenticate, public_url: str) -> None:
         self._app = app
         self._authenticate = authenticate
         self._metadata_url = resource_metadata_url(public_url)
+        self._url = f"{public_url.rstrip('/')}/mcp"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        bearer = _bearer(scope)
-        if bearer is None:
+        shown = _shown(scope)
+        if shown is None:
             # RFC 6750 §3.1: without a credential there is no error code to name.
             await self._refuse(send, 401, None, "a bearer token is needed")
             return
+        scheme, token = shown
+        sent = None
+        if scheme == "DPoP":
+            # The address is ours to say: a Host header would let a proof for another place in.
+            sent = Sent(method=scope["method"], url=self._url, proof=_proof(scope))
         try:
-            answer = await self._authenticate(bearer)
+            answer = await self._authenticate(token, sent)
         except Exception:  # noqa: BLE001 — whatever failed, nobody gets in by it
             _log.exception("a bearer could not be verified")
             await self._refuse(send, 503, None, "the token cannot be verified now; try again")
             return
         if isinstance(answer, Turned):
             status = 403 if answer.code == "insufficient_scope" else 401
-            await self._refuse(send, status, answer.code, answer.reason)
+            await self._refuse(send, status, answer.code, answer.reason, scheme=scheme)
             return
         caller = answer.caller
-        scope[CALLER_KEY], scope[SCOPES_KEY] = caller, answer.scopes
+        scope[CALLER_KEY], scope[SCOPES_KEY], scope[SCHEME_KEY] = caller, answer.scopes, scheme
         # RFC 9110 §5.5: blanks around a value are no part of it, and our parser leaves those
         # behind it in. The protocol compares `Mcp-Name` with the body.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
@@ -284,10 +271,15 @@ class BearerGuard:
         )
         await self._app(scope, receive, send)
 
-    async def _refuse(self, send: Send, status: int, code: str | None, reason: str) -> None:
-        challenge = [f'resource_metadata="{self._metadata_url}"', f'scope="{SCOPE}"']
-        if code is not None:
-            challenge[:0] = [f'error="{code}"', f'error_description="{reason}"']
+    async def _refuse(
+        self,
+        send: Send,
+        status: int,
+        code: str | None,
+        reason: str,
+        *,
+        scheme: AuthScheme = "Bearer",
+    ) -> None:
         body = json.dumps({"error": code or "unauthorized", "error_description": reason}).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -297,9 +289,20 @@ class BearerGuard:
         if status == 503:  # noqa: PLR2004 — says itself
             headers.append((b"retry-after", b"5"))
         else:
-            headers.append((b"www-authenticate", f"Bearer {', '.join(challenge)}".encode()))
+            challenge = self._challenge(code, reason, scheme)
+            headers.append((b"www-authenticate", challenge.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _challenge(self, code: str | None, reason: str, scheme: AuthScheme) -> str:
+        told = [f'resource_metadata="{self._metadata_url}"', f'scope="{SCOPE}"']
+        if code is not None:
+            told[:0] = [f'error="{code}"', f'error_description="{reason}"']
+        algorithms = f'algs="{" ".join(ASSERTION_ALGORITHMS)}"'
+        if scheme == "DPoP":
+            return f"DPoP {', '.join([*told, algorithms])}"
+        # RFC 9449 §7.1. Last: hosts look for the metadata in the first challenge.
+        return f"Bearer {', '.join(told)}, DPoP {algorithms}"
 
 
 def resource_metadata_url(public_url: str) -> str:
@@ -317,6 +320,8 @@ def resource_metadata(*, public_url: str, name: str) -> list[Route]:
         "resource_name": name,
         "authorization_servers": [base],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        "dpop_bound_access_tokens_required": False,
         "scopes_supported": [SCOPE],
     }
 
@@ -328,12 +333,20 @@ def resource_metadata(*, public_url: str, name: str) -> list[Route]:
     return [Route(path, metadata, methods=["GET"]) for path in paths]
 
 
-def _bearer(scope: Scope) -> str | None:
+def _shown(scope: Scope) -> tuple[AuthScheme, str] | None:
     headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
     sent = [value for name, value in headers if name == b"authorization"]
     if len(sent) != 1 or len(sent[0]) > _MAX_BEARER:
         return None  # two credentials are no credential (RFC 6750 §2)
-    scheme, _, token = sent[0].partition(b" ")
-    if scheme.lower() != b"bearer" or not token.strip().isascii():
+    given, _, token = sent[0].partition(b" ")
+    scheme = _SCHEMES.get(given.lower())
+    if scheme is None or not token.strip().isascii() or not token.strip():
         return None
-    return token.strip().decode("ascii") or None
+    return scheme, token.strip().decode("ascii")
+
+
+def _proof(scope: Scope) -> str | None:
+    headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+    sent = [value for name, value in headers if name == b"dpop"]
+    # RFC 9449 §4.3: exactly one.
+    return sent[0].decode("latin-1") if len(sent) == 1 else None

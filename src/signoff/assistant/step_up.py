@@ -10,7 +10,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, cast
 
-from signoff.assistant.auth import CALLER_KEY, SCOPE, SCOPES_KEY, resource_metadata_url
+from signoff.assistant.auth import (
+    CALLER_KEY,
+    SCHEME_KEY,
+    SCOPE,
+    SCOPES_KEY,
+    resource_metadata_url,
+)
 from signoff.canonical import Json, parse
 from signoff.identity import Caller
 from signoff.origin import App, Message, Receive, Scope, Send
@@ -40,16 +46,16 @@ class StepUp:
         for tool, arguments in _called(body):
             needed |= await self._needed(caller, tool, arguments)
         if not needed <= held:
-            await self._refuse(send, needed)
+            await self._refuse(send, needed, scheme=cast("str", scope[SCHEME_KEY]))
             return
         await self._app(scope, _first(message, receive), send)
 
-    async def _refuse(self, send: Send, needed: set[str]) -> None:
+    async def _refuse(self, send: Send, needed: set[str], *, scheme: str) -> None:
         # All that the call needs: a client asks for the union with what it had.
         wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, needed - {SCOPE}))])
         reason = "this tool needs a scope that the token does not have"
         challenge = (
-            f'Bearer error="insufficient_scope", error_description="{reason}", '
+            f'{scheme} error="insufficient_scope", error_description="{reason}", '
             f'resource_metadata="{self._metadata_url}", scope="{wanted}"'
         )
         body = json.dumps({"error": "insufficient_scope", "error_description": reason}).encode()

@@ -20,6 +20,7 @@ SCOPE: Final = "openid"
 _WORDS: Final[Mapping[str, str]] = {
     "missing_token": "this endpoint needs the token of an approval",
     "invalid_token": "the approval's token does not hold here",
+    "invalid_dpop_proof": "the approval's token is bound to another key",
     "insufficient_scope": "the approval's token is for something else",
     "insufficient_authorization_details": "the approval names another transfer",
     "temporarily_unavailable": "the approval cannot be checked now",

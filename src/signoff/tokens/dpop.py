@@ -111,10 +111,11 @@ class Proofs:
         )
         if proof.jkt != jkt:
             raise TokenError("another key")
-        for seen, until in tuple(self._seen.items()):
-            if until > now and len(self._seen) < _MAX_PROOFS:
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if self._seen[oldest] > now and len(self._seen) < _MAX_PROOFS:
                 break
-            del self._seen[seen]
+            del self._seen[oldest]
         if (jkt, proof.jti) in self._seen:
             raise TokenError("the proof was used before")
         self._seen[jkt, proof.jti] = proof.expires_at

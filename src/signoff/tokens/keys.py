@@ -24,7 +24,7 @@ _CURVES: Final[Mapping[str, frozenset[str]]] = {
     "P-256": frozenset({"ES256"}),
     "Ed25519": frozenset({"EdDSA", "Ed25519"}),
 }
-_RSA_ALGORITHMS: Final = frozenset({"PS256", "RS256"})
+_RSA_ALGORITHMS: Final = frozenset({"PS256"})
 
 
 class TokenError(Exception):

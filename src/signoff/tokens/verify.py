@@ -24,7 +24,8 @@ from signoff.tokens.keys import ALGORITHM, MAX_KID, KeySet, TokenError
 
 VerifiedClaims = NewType("VerifiedClaims", dict[str, Json])
 
-ASSERTION_ALGORITHMS: Final = ("ES256", "PS256", "Ed25519", "EdDSA", "RS256")
+# FAPI-CIBA, FAPI 2.0: no RS256, whose padding has been attacked since 1998; nothing symmetric.
+ASSERTION_ALGORITHMS: Final = ("ES256", "PS256", "Ed25519", "EdDSA")
 MAX_TOKEN_BYTES: Final = 131_072
 HEAD_TYPE: Final = "signoff-audit-head+jwt"
 
