@@ -70,9 +70,7 @@ async def test_a_slash_too_many_never_has_a_secret_sent_again_to_another_address
 
 
 @pytest.mark.parametrize("path", READ)
-async def test_a_document_stands_at_its_own_address_and_at_no_other(
-    here: Whole, path: str
-) -> None:
+async def test_a_document_stands_at_its_own_address_and_at_no_other(here: Whole, path: str) -> None:
     assert (await sent(here, "GET", path)).status_code == 200
     for spelling in (f"{path}/", f"/{path}", path.upper(), f"{path}/x", f"{path}%00"):
         answer = await sent(here, "GET", spelling)

@@ -37,18 +37,24 @@ class Exchange:
         approval_id: str,
         *,
         jkt: str | None = None,
+        resources: tuple[str, ...] = (),
         to_push: bool = False,
     ) -> Minted:
         """Mint, then consume: what can fail fails before the yes is gone.
 
-        `jkt` is the key the token is bound to. `to_push`: the answer is kept until it arrived.
+        `jkt` is the key the token is bound to, `resources` what the client now says it is for.
+        `to_push`: the answer is kept until it arrived.
 
         Raises:
-            OAuthError: `invalid_grant`: somebody was first, or the yes no longer holds.
+            OAuthError: `invalid_grant`: somebody was first, or the yes no longer holds;
+                `invalid_target`: the yes is for another resource.
         """
         approval = await self._approvals.load(approval_id)
         if approval is None or approval.status is not Status.APPROVED:
             raise no_such_grant("decided elsewhere")
+        if resources and resources != approval.resources:
+            # RFC 8707 §2.2: the token request narrows, and one resource has nothing narrower.
+            raise OAuthError("invalid_target", "the approval is for another resource")
         minted = mint(
             approval,
             client,

@@ -35,7 +35,7 @@ _STRIKES: Final = 5
 
 
 class CibaGrant:
-    """Implements `token.BindingGrant`."""
+    """Implements `token.Grant`."""
 
     def __init__(
         self,
@@ -81,7 +81,9 @@ class CibaGrant:
         if ticket.status is not Status.PENDING:
             self._pace.forget(auth_req_id)
         if ticket.status is Status.APPROVED:
-            return await self._deliver(client, auth_req_id, ticket.approval_id, jkt=jkt)
+            return await self._deliver(
+                client, auth_req_id, ticket.approval_id, jkt=jkt, resources=form.resources
+            )
         raise _without_token(client, ticket)
 
     async def _pending(
@@ -119,7 +121,13 @@ class CibaGrant:
                 await self._draining.wait(watch.changed(max(remaining, _SHORTEST_WAIT_S)))
 
     async def _deliver(
-        self, client: Client, auth_req_id: str, approval_id: str, *, jkt: str | None
+        self,
+        client: Client,
+        auth_req_id: str,
+        approval_id: str,
+        *,
+        jkt: str | None,
+        resources: tuple[str, ...],
     ) -> Mapping[str, Json]:
         """Exchange the yes in a task of its own: a poll that is cancelled does not tear it apart.
 
@@ -127,7 +135,7 @@ class CibaGrant:
         are handed out once, and not never.
         """
         exchange = asyncio.create_task(
-            self._exchange.tokens(client, auth_req_id, approval_id, jkt=jkt)
+            self._exchange.tokens(client, auth_req_id, approval_id, jkt=jkt, resources=resources)
         )
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
