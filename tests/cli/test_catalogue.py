@@ -107,3 +107,49 @@ def test_parsed_specs_are_kept_only_where_a_server_keeps_its_data(folder: Path) 
     (folder / ".signoff").mkdir()
     typed("check")
     assert len(list((folder / ".signoff" / "cache").iterdir())) == 1
+
+
+PAGED = """\
+signoff: 1
+upstreams:
+  shop:
+    base_url: https://shop.example
+capabilities:
+  - name: list_orders
+    description: Lists.
+    upstream: shop
+    request: {method: GET, path: /orders}
+    input: {type: object, properties: {page: {type: integer}}}
+    pagination: {kind: page, argument: page, first: 1, items: data, fetch_all: true}
+users: [{id: alice}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("rules: [{id: look, effect: ask, capability: 'list_*'}]", "ask ${caller.sub}"),
+        ("rules: [{id: no, effect: deny, method: GET, reason: No.}]", "deny: No."),
+        ("defaults: {GET: ask}", "ask ${caller.sub}"),
+    ],
+    ids=["rule", "deny", "default"],
+)
+@pytest.mark.parametrize("command", ["check", "tools"])
+def test_a_call_that_policy_asks_about_may_not_read_several_pages(
+    policy: str, told: str, command: str, folder: Path
+) -> None:
+    (folder / "capabilities.yaml").write_text(f"{PAGED}policy: {{{policy}}}\n")
+
+    refused = typed(command)
+
+    assert refused.exit_code == 1
+    assert (
+        "capabilities.yaml:6:11: list_orders: pagination.fetch_all is for calls that nobody is "
+        f"asked about; policy says: {told}\n"
+    ) in refused.stdout + refused.stderr
+
+
+def test_an_allowed_read_may_read_several_pages(folder: Path) -> None:
+    (folder / "capabilities.yaml").write_text(PAGED)
+
+    assert typed("check").stdout == "capabilities.yaml: good, 1 tools\n"

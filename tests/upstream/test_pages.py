@@ -1,6 +1,7 @@
 """The next page: which arguments ask for it, and what is never taken from an answer."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ LAST = Pagination(kind="last_id", argument="after", items=("data",), more=("has_
 PAGE = Pagination(kind="page", argument="page", items=("items",))
 OFFSET = Pagination(kind="offset", argument="page")
 LINK = Pagination(kind="link")
+TOTAL = replace(PAGE, limit="size", total=("n",), first=1)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,15 @@ LINK = Pagination(kind="link")
         (LAST, {"data": [{"id": "a"}, {"id": "b"}], "has_more": True}, None, {"after": "b"}),
         (PAGE, {"items": [1]}, {"page": 2}, {"page": 3}),
         (OFFSET, [1, 2, 3], {"page": 0}, {"page": 3}),
+        (OFFSET, [1, 2, 3], {}, {"page": 3}),
+        (OFFSET, [1, 2, 3], {"page": None}, {"page": 3}),
+        (replace(PAGE, first=0), {"items": [1]}, {}, {"page": 1}),
+        (replace(PAGE, first=1), {"items": [1]}, {}, {"page": 2}),
+        (replace(OFFSET, first=1), [1, 2, 3], None, {"page": 4}),
+        (TOTAL, {"items": [1, 2], "n": 5}, {"page": 2}, {"page": 3}),
+        (TOTAL, {"items": [1, 2], "n": 5}, {"page": 2, "size": 2}, {"page": 3}),
+        (TOTAL, {"items": [1, 2], "n": "4"}, {"page": 2, "size": 2}, {"page": 3}),
+        (TOTAL, {"items": [1, 2]}, {"page": 2, "size": 2}, {"page": 3}),
     ],
 )
 def test_the_next_page_is_told(
@@ -86,6 +97,10 @@ def test_the_next_page_is_told(
         (PAGE, {"items": []}, {"page": 2}),
         (PAGE, {"items": [1]}, None),
         (PAGE, {"items": [1]}, {"page": "2"}),
+        (replace(PAGE, first=1), {"items": [1]}, {"page": "2"}),
+        (TOTAL, {"items": [1, 2], "n": 4}, {"page": 2, "size": 2}),
+        (TOTAL, {"items": [1, 2], "n": 2}, {}),
+        (replace(OFFSET, items=("items",), total=("n",)), {"items": [1], "n": 4}, {"page": 3}),
         (PAGE, {"items": [1]}, {"page": True}),
         (PAGE, {"items": {}}, {"page": 1}),
         (Pagination(kind="page", items=("items",)), {"items": [1]}, {"page": 1}),
@@ -124,6 +139,35 @@ def test_an_answer_says_how_to_go_on() -> None:
     )
     assert result.meta == {"nextPage": {"after": "abc"}}
     assert result.content[1]["text"] == 'There is more: make the same call with {"after":"abc"}.'
+
+
+@pytest.mark.parametrize(
+    ("shown", "following"),
+    [
+        ({"default": 1}, {"page": 2}),
+        ({"default": 0}, {"page": 1}),
+        ({"minimum": 1}, {"page": 2}),
+        ({"minimum": 0}, {"page": 1}),
+        ({"minimum": -5}, None),
+        ({"default": "1"}, None),
+        ({"default": True}, None),
+    ],
+)
+def test_pages_count_from_what_the_schema_shows(
+    shown: dict[str, Json], following: dict[str, Json] | None
+) -> None:
+    schema: dict[str, Json] = {"properties": {"page": {"type": "integer", **shown}}}
+    spec = tool("/x", pagination=PAGE, parameters=SPEC["parameters"], input_schema=schema)
+    answered = Answered(status=200, headers=(), body=b"")
+    assert next_arguments(spec, answered, {"items": [1]}, {}) == following
+
+
+def test_a_page_after_a_counted_one_may_be_empty_and_is_told_so() -> None:
+    spec = tool("/x", pagination=PAGE, **SPEC)
+    answered = Answered(status=200, headers=(), body=b'{"items": [1]}')
+    result = shape(spec, answered, {"page": 4})
+    assert result.meta == {"nextPage": {"page": 5}}
+    assert result.content[1]["text"] == 'There may be more: make the same call with {"page":5}.'
 
 
 def test_a_cut_answer_says_how_the_catalogue_pages() -> None:

@@ -10,9 +10,10 @@ from signoff.app.errors import BadInputError
 from signoff.assistant.listing import Listing
 from signoff.canonical import Json
 from signoff.catalog.draft import Draft, draft
-from signoff.catalog.fields import Problem
+from signoff.catalog.fields import Problem, Problems
 from signoff.catalog.loader import Broken, Loaded, check_spec, load
 from signoff.catalog.model import Catalogue, Skipped, ToolSpec
+from signoff.catalog.offered import Offered
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
 from signoff.catalog.pins import write_pins
@@ -93,7 +94,7 @@ def loaded_at(path: Path, data_dir: Path | None = None) -> Loaded:
         raise BadInputError(
             f"there is no {path}: name your catalogue with --config, or run this in its folder"
         )
-    match load(path, _cache(data_dir)):
+    match _load(path, data_dir):
         case Loaded() as loaded:
             return loaded
         case Broken(problems=problems):
@@ -106,7 +107,7 @@ def check(
     """Check the specs, or the catalogue when none is named; `lock` writes its names down."""
     if specs:
         return _check_specs(specs, data_dir)
-    match load(config, _cache(data_dir)):
+    match _load(config, data_dir):
         case Loaded(catalogue=catalogue, notes=notes, names=names):
             written = (f"{write_pins(config, names)}: written",) if lock else ()
             return Report(
@@ -154,7 +155,7 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
     made = draft(document, spec=seen_from.replace(os.sep, "/"), user=user)
     with config.open("x") as file:
         file.write(made.text)
-    match load(config):
+    match _load(config, None):
         case Broken(problems=problems):
             todo = (*made.todo, *(str(problem) for problem in problems))
             return replace(made, todo=todo)
@@ -186,6 +187,24 @@ def _policy(catalogue: Catalogue, tool: ToolSpec) -> str:
             return f"ask {', '.join(tool.approval.approver.any_of)}"
         case Deny(reason=reason):
             return f"deny: {reason}"
+
+
+def _load(path: Path, data_dir: Path | None) -> Loaded | Broken:
+    """Load the catalogue, and hold it against what policy makes of it."""
+    loaded = load(path, _cache(data_dir))
+    if isinstance(loaded, Broken):
+        return loaded
+    catalogue, problems = loaded.catalogue, Problems(str(path))
+    for name, spot in loaded.reading_on.items():
+        found = catalogue.tools
+        tool = found.find(name) if isinstance(found, Offered) else None
+        if isinstance(tool, ToolSpec) and not isinstance(decide(catalogue.policy, tool), Allow):
+            problems.add(
+                spot,
+                f"{name}: pagination.fetch_all is for calls that nobody is asked about; "
+                f"policy says: {_policy(catalogue, tool)}",
+            )
+    return Broken(problems=problems.ordered()) if problems.found else loaded
 
 
 def _cache(data_dir: Path | None) -> Path | None:

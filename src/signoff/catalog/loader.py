@@ -9,7 +9,7 @@ import gc
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
@@ -20,7 +20,7 @@ from signoff.canonical import Json, digest
 from signoff.catalog.config import read_people, read_server
 from signoff.catalog.fields import Fields, Problem, Problems
 from signoff.catalog.handwritten import read_capabilities
-from signoff.catalog.model import Catalogue, Risk, Skipped, ToolSpec
+from signoff.catalog.model import Capability, Catalogue, Risk, Skipped, ToolSpec
 from signoff.catalog.offered import Entry, Offered, ready
 from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError
@@ -45,12 +45,15 @@ class Loaded:
     `names` has every operation's name, by upstream and `METHOD path`; it is what a lock pins.
     `skipped` is what the index alone found unusable; `catalogue.skipped` compiles to find the rest.
     """
+    `reading_on` has, by tool, where the file says that one call reads several pages: whoever knows
+    what policy says of a tool refuses that where a person is asked.
 
     catalogue: Catalogue
     notes: tuple[Problem, ...] = ()
     names: Pins = field(default_factory=dict[str, dict[str, str]])
     skipped: tuple[Skipped, ...] = ()
 
+    reading_on: Mapping[str, Spot] = field(default_factory=dict[str, Spot])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
@@ -120,7 +123,7 @@ def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Brok
         problems.add(node.spot, 'a catalogue is a mapping that begins with "signoff: 1"')
         return Broken(problems=problems.ordered())
     root = Fields(node.value, path="", spot=node.spot, problems=problems)
-    catalogue, offer = _catalogue(root, notes, specs, pins)
+    catalogue, offer, reading_on = _catalogue(root, notes, specs, pins)
     root.close()
     if problems.found:
         return Broken(problems=problems.ordered())
@@ -130,6 +133,7 @@ def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Brok
         names=offer.names,
         skipped=tuple(offer.skipped),
     )
+        reading_on=reading_on,
 
 
 def check_spec(path: Path, cache: Path | None = None) -> SpecReport:
@@ -207,7 +211,13 @@ def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple
         users=people.users,
         skipped=offered.skipped,
     )
-    return catalogue, offer
+    reading_on = {entry.card.name: spot for entry, spot in placed if _reads_on(entry.card)}
+    return catalogue, offer, reading_on
+
+
+def _reads_on(card: Capability) -> bool:
+    plan = card.pagination if isinstance(card, ToolSpec) else None
+    return plan is not None and plan.fetch is not None
 
 
 def _with_credentials(tool: ToolSpec, offer: Offer) -> ToolSpec:

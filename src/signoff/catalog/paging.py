@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from signoff.catalog.fields import Fields, Problems, Word, suggest
-from signoff.catalog.model import ToolSpec
-from signoff.catalog.wire import PageKind, Pagination
+from signoff.catalog.model import Risk, ToolSpec
+from signoff.catalog.wire import FetchAll, PageKind, Pagination
 from signoff.catalog.yaml_source import Spot
 
 _KINDS: Final = ("none", "link", "cursor", "last_id", "page", "offset")
+_COUNTED: Final = ("page", "offset")
+_BOUNDS: Final = ("max_pages", "max_items", "max_time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """What the catalogue says; `plan` None turns paging off."""
+    """What the catalogue says; `plan` None turns paging off, or keeps what the spec shows."""
 
     path: str
     spot: Spot
     plan: Pagination | None
+    as_found: bool = False
+    fetch: FetchAll | None = None
     arguments: tuple[Word, ...] = ()
 
 
@@ -35,6 +39,10 @@ def read_paging(fields: Fields) -> Paging | None:
     inner = fields.as_fields(node, path)
     if inner is None:
         return None
+    fetch = _fetch(inner)
+    if fetch is not None and "kind" not in inner:
+        inner.close()
+        return Paging(path=path, spot=node.spot, plan=None, as_found=True, fetch=fetch)
     inner.needs("kind")
     kind = inner.choice("kind", _KINDS, "none")
     argument, limit = inner.word("argument"), inner.word("limit")
@@ -42,6 +50,11 @@ def read_paging(fields: Fields) -> Paging | None:
         inner.needs("argument", "is needed: the argument that asks for the next page")
     if kind == "cursor":
         inner.needs("next", "is needed: where the answer says what comes next")
+    first = inner.integer("first", 0, least=0, most=1_000_000) if "first" in inner else None
+    if first is not None and kind not in _COUNTED:
+        inner.complain("first", f"only {' and '.join(_COUNTED)} count")
+    if fetch is not None and kind == "none":
+        inner.complain("fetch_all", "kind is none, so there are no pages to read")
     plan = Pagination(
         kind=cast("PageKind", kind if kind != "none" else "link"),
         argument=argument.text if argument else None,
@@ -49,14 +62,21 @@ def read_paging(fields: Fields) -> Paging | None:
         items=_steps(inner, "items"),
         next=_steps(inner, "next"),
         more=_steps(inner, "more"),
+        total=_steps(inner, "total"),
+        first=first,
     )
     inner.close()
-    named = tuple(word for word in (argument, limit) if word is not None)
-    return Paging(path=path, spot=node.spot, plan=None if kind == "none" else plan, arguments=named)
+    return Paging(
+        path=path,
+        spot=node.spot,
+        plan=None if kind == "none" else plan,
+        fetch=fetch,
+        arguments=tuple(word for word in (argument, limit) if word is not None),
+    )
 
 
-def paged(tool: ToolSpec, said: Paging | None, problems: Problems) -> Pagination | None:
-    """Return how `tool` is paged; an argument that it does not have is a problem."""
+def paged(tool: ToolSpec, said: Paging | None, risk: Risk, problems: Problems) -> Pagination | None:
+    """Return how `tool` is paged; what does not fit it, or its `risk`, is a problem."""
     if said is None:
         return tool.pagination
     properties = tool.input_schema.get("properties")
@@ -66,12 +86,50 @@ def paged(tool: ToolSpec, said: Paging | None, problems: Problems) -> Pagination
             hint = suggest(word.text, known)
             message = f'{said.path}: there is no argument "{word.text[:60]}"{hint}'
             problems.add(word.spot, message)
-    if said.plan is None:
+    plan, found = said.plan, tool.pagination
+    if said.as_found:
+        plan = found
+        if found is None:
+            message = "the spec does not show how pages are asked for; say kind, argument and items"
+            problems.add(said.spot, f"{said.path}: {message}")
+    elif plan is not None and plan.limit is None and found is not None:
+        plan = replace(plan, limit=found.limit)
+    if said.fetch is not None and (fault := _unfit(tool, risk)):
+        problems.add(said.spot, f"{said.path}.fetch_all: {fault}")
+    return None if plan is None else replace(plan, fetch=said.fetch)
+
+
+def told_of(plan: Pagination | None) -> str:
+    """Return what an assistant should know of a call that reads several pages."""
+    if plan is None or plan.fetch is None:
+        return ""
+    fetch = plan.fetch
+    return f"\n\nOne call reads up to {fetch.max_pages} pages, {fetch.max_items} items."
+
+
+def _fetch(fields: Fields) -> FetchAll | None:
+    wanted = fields.flag("fetch_all")
+    default = FetchAll()
+    fetch = FetchAll(
+        max_pages=fields.integer("max_pages", default.max_pages, least=2, most=100),
+        max_items=fields.integer("max_items", default.max_items, least=1, most=100_000),
+        max_time_s=fields.duration("max_time", default.max_time_s, least="1s", most="50s"),
+    )
+    if not wanted:
+        for key in _BOUNDS:
+            if key in fields:
+                fields.complain(key, "bounds fetch_all, which is not set")
         return None
-    found = tool.pagination
-    if said.plan.limit is None and found is not None:
-        return replace(said.plan, limit=found.limit)
-    return said.plan
+    return fetch
+
+
+def _unfit(tool: ToolSpec, risk: Risk) -> str | None:
+    """Say why a call of `tool` may not become several requests."""
+    if tool.method != "GET":
+        return f"is for reads; this is a {tool.method}"
+    if risk is not Risk.LOW:
+        return f"its risk is {risk}, and a person who approves one request approves no others"
+    return None
 
 
 def _steps(fields: Fields, key: str) -> tuple[str, ...]:

@@ -15,15 +15,9 @@ from signoff.catalog.fields import Fields, Problems, Word, kind_of, suggest
 from signoff.catalog.model import ApprovalRule, Approver, Retry, RetryKind, Risk, ToolSpec
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
-from signoff.catalog.paging import Paging, paged, read_paging
-from signoff.catalog.yaml_source import Node, Spot
+from signoff.catalog.paging import Paging, paged, read_paging, told_of
+from signoff.catalog.yaml_source import Spot
 
-CALLER: Final = "${caller.sub}"
-_LATER: Final = "is reserved for a later version; leave it out"
-RESERVED_KEYS: Final[Mapping[str, str]] = dict.fromkeys(
-    ("visible_to", "default_grants", "constraints", "grant_ttl"), _LATER
-)
-_NO_PASSKEYS: Final = "passkeys are not built yet, so this cannot be enforced"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _GROUP: Final = "group:"
 
@@ -97,13 +91,13 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
         tool,
         name=treatment.name.text if treatment.name else tool.name,
         title=treatment.title.text if treatment.title else tool.title,
-        description=_described(treatment) or tool.description,
+        description=(_described(treatment) or tool.description) + told_of(pagination),
         risk=risk,
         risk_reason=reason,
         approval=treatment.approval,
         retry=treatment.retry,
         definite_statuses=treatment.definite_statuses,
-        pagination=paged(tool, treatment.pagination, problems),
+        pagination=pagination,
         parameters=parameters,
         body=replace(tool.body, secrets=tool.body.secrets | hidden),
         secret_arguments=frozenset(secret),

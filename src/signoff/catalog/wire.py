@@ -192,6 +192,18 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchAll:
+    """One call reads several pages, up to these limits. Only for reads that nobody is asked about.
+
+    A page is taken whole or not at all, so that the rest can be asked for where this one ended.
+    """
+
+    max_pages: int = 10
+    max_items: int = 1_000
+    max_time_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pagination:
     """How the next page of an answer is asked for. Paths are keys from the answer's root.
 
@@ -199,7 +211,7 @@ class Pagination:
     becomes `argument`; a URL there counts by its query parameter `argument`'s wire name. `last_id`:
     the `id` of the last item becomes `argument` while `more` is true. `page`: `argument` plus 1.
     `offset`: `argument` plus the number of items. The end is an empty list at `items` (an empty
-    path is the answer itself), a missing or null `next`, or `more` false.
+    path is the answer itself), a missing or null `next`, `more` false, or `total` reached.
     """
 
     kind: PageKind
@@ -209,3 +221,9 @@ class Pagination:
     items: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    total: tuple[str, ...] = ()
+    """Where the answer says how many items there are on all pages together."""
+    first: int | None = None
+    """What `page` or `offset` count from; None: what the argument's schema says."""
+    fetch: FetchAll | None = None
+    """One call reads several pages; None: one page a call."""

@@ -1,26 +1,55 @@
 """Calls that policy lets go without a person.
 
-Owns sending them at once over pooled connections. A read is written nowhere; anything else has an
-audit row before it leaves and one after. Knows no call record: nothing of these is kept.
+Owns sending them at once over pooled connections, and reading on where the catalogue says that one
+call reads several pages. A read is written nowhere; anything else has an audit row before it
+leaves and one after. Knows no call record: nothing of these is kept.
 """
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from signoff.audit import AuditEvent
 from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec, Upstream
+from signoff.catalog.wire import FetchAll
+from signoff.gate.answers import RefusedError
 from signoff.gate.policy import Allow
 from signoff.gate.ports import Calls
 from signoff.identity import Caller
+from signoff.upstream.all_pages import Reading
 from signoff.upstream.request import FrozenRequest
 from signoff.upstream.response import ToolResult, classify, result_of
-from signoff.upstream.transport import Answered, Transports
+from signoff.upstream.transport import Answered, Sent, Transports
+
+Report: TypeAlias = Callable[[str], None]
+"""Hears how far a call is. Returns at once, and whoever listens may be slow, or gone."""
 
 _READS: Final = frozenset({"GET", "HEAD"})
+
+
+def quiet(_: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedCall:
+    """One call that policy lets go, and its request.
+
+    `again` freezes the same call with other arguments, for a further page; it raises
+    `RefusedError` where these cannot be sent. `report` hears how far the call is, in few words.
+    """
+
+    caller: Caller
+    tool: ToolSpec
+    upstream: Upstream
+    arguments: Mapping[str, Json]
+    request: FrozenRequest
+    again: Callable[[Mapping[str, Json]], FrozenRequest]
+    allow: Allow
+    report: Report = quiet
 
 
 class AllowedCalls:
@@ -31,24 +60,22 @@ class AllowedCalls:
         self._transports = transports
         self._sends: set[asyncio.Task[ToolResult]] = set()
 
-    async def send(
-        self,
-        caller: Caller,
-        tool: ToolSpec,
-        upstream: Upstream,
-        request: FrozenRequest,
-        allow: Allow,
-    ) -> ToolResult:
+    async def send(self, call: AllowedCall) -> ToolResult:
         """Send and return what the assistant sees.
 
         Raises:
             StoreUnavailableError: a change could not be audited beforehand; nothing was sent.
         """
+        tool = call.tool
         if tool.method in _READS:
-            return result_of(tool, await self._transports.send(request, upstream, fresh=False))
+            sent = await self._transports.send(call.request, call.upstream, fresh=False)
+            fetch = tool.pagination.fetch if tool.pagination is not None else None
+            if fetch is not None and tool.method == "GET":
+                return await self._read_on(call, sent, fetch)
+            return result_of(tool, sent, call.arguments)
         # A client that leaves must not cut a change in half, nor lose its audit row.
         send = asyncio.get_running_loop().create_task(
-            self._send_audited(caller, tool, upstream, request, allow), name=f"allowed {tool.name}"
+            self._send_audited(call), name=f"allowed {tool.name}"
         )
         self._sends.add(send)
         send.add_done_callback(self._sends.discard)
@@ -58,23 +85,40 @@ class AllowedCalls:
         """Wait for the changes that are on their way; each has its upstream's deadline."""
         await asyncio.gather(*self._sends, return_exceptions=True)
 
-    async def _send_audited(
-        self,
-        caller: Caller,
-        tool: ToolSpec,
-        upstream: Upstream,
-        request: FrozenRequest,
-        allow: Allow,
-    ) -> ToolResult:
-        told = _Told(subject=f"call_{secrets.token_urlsafe(16)}", actor=caller.client_id)
-        facts = {"tool": tool.name, "rule": allow.rule}
+    async def _read_on(self, call: AllowedCall, sent: Sent, fetch: FetchAll) -> ToolResult:
+        """Read the pages after the first, each as its own request of the same call."""
+        reading = Reading(call.tool, fetch, call.arguments)
+        if not reading.take(sent, url=call.request.url):
+            return result_of(call.tool, sent, call.arguments)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + fetch.max_time_s
+        while reading.following is not None:
+            call.report(reading.progress)
+            try:
+                request = call.again(reading.next_arguments())
+            except RefusedError:
+                reading.stop("what the API names as its next page is no argument of this tool")
+                break
+            try:
+                async with asyncio.timeout_at(until):
+                    sent = await self._transports.send(request, call.upstream, fresh=False)
+            except TimeoutError:
+                reading.stop(f"the time for one call, {fetch.max_time_s:g} s, is over")
+                break
+            reading.take(sent, url=request.url)
+        return reading.result()
+
+    async def _send_audited(self, call: AllowedCall) -> ToolResult:
+        tool = call.tool
+        told = _Told(subject=f"call_{secrets.token_urlsafe(16)}", actor=call.caller.client_id)
+        facts = {"tool": tool.name, "rule": call.allow.rule}
         await self._calls.record(told.event("call.allowed", facts))
-        sent = await self._transports.send(request, upstream, fresh=False)
+        sent = await self._transports.send(call.request, call.upstream, fresh=False)
         facts["outcome"] = type(classify(tool, sent)).__name__
         if isinstance(sent, Answered):
             facts["status"] = str(sent.status)
         await self._calls.record(told.event("capability.executed", facts))
-        return result_of(tool, sent)
+        return result_of(tool, sent, call.arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

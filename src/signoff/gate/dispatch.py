@@ -7,7 +7,7 @@ transport's hook right before the first byte. Knows no approval protocol.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
@@ -47,8 +47,13 @@ class _Ready:
 
     tool: ToolSpec
     upstream: Upstream
+    arguments: Mapping[str, Json]
     request: FrozenRequest
     token: SecretStr
+
+    def result(self, sent: Sent) -> ToolResult:
+        """Return what the assistant sees of how the send ended."""
+        return result_of(self.tool, sent, self.arguments)
 
 
 class _BrokenError(Exception):
@@ -128,7 +133,7 @@ class Dispatcher:
         Raises:
             _BrokenError: something was changed, or may no longer be done.
         """
-        request, token = await self._stored(call)
+        arguments, request, token = await self._stored(call)
         catalogue = self._registry.catalogue
         if call.catalogue_digest != catalogue.digest:
             raise _BrokenError("the catalogue changed since the approval")
@@ -141,15 +146,18 @@ class Dispatcher:
         if call.decided_by not in catalogue.users:
             raise _BrokenError("who approved it is no user any more")
         upstream = catalogue.upstreams[tool.upstream]
-        return _Ready(tool=tool, upstream=upstream, request=request, token=token)
+        return _Ready(
+            tool=tool, upstream=upstream, arguments=arguments, request=request, token=token
+        )
 
-    async def _stored(self, call: Call) -> tuple[FrozenRequest, SecretStr]:
-        """Return the frozen request, its digest recomputed from the stored bytes."""
+    async def _stored(self, call: Call) -> tuple[dict[str, Json], FrozenRequest, SecretStr]:
+        """Return arguments and frozen request, its digest recomputed from the stored bytes."""
         try:
             frozen = await self._calls.load_frozen(call.id)
             token = await self._calls.load_payload(call.id, "access_token")
             if frozen is None or token is None:
                 raise _BrokenError("the stored call is incomplete")
+            arguments = cast("dict[str, Json]", parse(frozen.arguments))
             details = cast("dict[str, Json]", parse(frozen.details))
             request = FrozenRequest.from_record(frozen.request)
             same = canonical_bytes(request.details()) == canonical_bytes(details["request"])
@@ -157,7 +165,7 @@ class Dispatcher:
             raise _BrokenError("the stored call was changed") from error
         if not same or not is_the_call_of(details, call):
             raise _BrokenError("the digest does not match what was approved")
-        return request, SecretStr(token.decode())
+        return arguments, request, SecretStr(token.decode())
 
     async def _send(self, call: Call, ready: _Ready, *, again: bool) -> tuple[Call | None, Sent]:
         """Send once; the call comes back `dispatching` if its intent was stored.
@@ -216,9 +224,9 @@ class Dispatcher:
     async def _conclude(self, call: Call, ready: _Ready, sent: Sent) -> None:
         match classify(ready.tool, sent):
             case Succeeded():
-                await self._store(call, Event.SUCCEED, sent, result_of(ready.tool, sent))
+                await self._store(call, Event.SUCCEED, sent, ready.result(sent))
             case Failed():
-                await self._store(call, Event.FAIL, sent, result_of(ready.tool, sent))
+                await self._store(call, Event.FAIL, sent, ready.result(sent))
             case OutcomeUnknown(reason=reason):
                 if ready.tool.retry.kind in _REPEATABLE:
                     await self._try_again(call, ready, reason)
@@ -238,10 +246,10 @@ class Dispatcher:
             self._reach("after_answer")
             match classify(ready.tool, sent):
                 case Succeeded():
-                    await self._store(call, Event.SUCCEED, sent, result_of(ready.tool, sent))
+                    await self._store(call, Event.SUCCEED, sent, ready.result(sent))
                     return
                 case Failed():
-                    await self._store(call, Event.FAIL, sent, result_of(ready.tool, sent))
+                    await self._store(call, Event.FAIL, sent, ready.result(sent))
                     return
                 case OutcomeUnknown(reason=reason):
                     pass

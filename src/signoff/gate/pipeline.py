@@ -15,7 +15,7 @@ from signoff.audit import AuditEvent
 from signoff.canonical import Json, parse
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.registry import Registry
-from signoff.gate.allowed import AllowedCalls
+from signoff.gate.allowed import AllowedCall, AllowedCalls, Report, quiet
 from signoff.gate.answers import UNAVAILABLE, Answer, Finished, Refused, RefusedError, Waiting
 from signoff.gate.asking import Asker, Freezer
 from signoff.gate.call import ANSWERS_FOR, Call, Event, Facts, State
@@ -31,6 +31,7 @@ from signoff.identity import Caller, ClientInfo
 from signoff.sealed import Sealer, SealError
 from signoff.tokens.keys import KeySource
 from signoff.upstream.headers import References
+from signoff.upstream.request import FrozenRequest
 from signoff.upstream.transport import Transports
 
 SAID_LENGTH: Final = 500
@@ -116,13 +117,17 @@ class Gate:
         arguments: Mapping[str, Json],
         *,
         said: str | None = None,
+        report: Report = quiet,
     ) -> Answer:
         """Answer a tool call: its result, that a person is being asked, or why it does not go.
 
-        Never waits for a person. `said` is the assistant's own reason, shown as such.
+        Never waits for a person. `said` is the assistant's own reason, shown as such. `report`
+        hears how far a call is that needs nobody.
         """
         try:
-            return await self._call(caller, info, tool, arguments, said=said, again=False)
+            return await self._call(
+                caller, info, tool, arguments, said=said, again=False, report=report
+            )
         except RefusedError as refused:
             return refused.answer
         except StoreUnavailableError:
@@ -232,6 +237,7 @@ class Gate:
         *,
         said: str | None,
         again: bool,
+        report: Report = quiet,
     ) -> Answer:
         tool = self._registry.find(caller, name)
         if tool is None:
@@ -240,10 +246,7 @@ class Gate:
         verdict = decide(self._registry.catalogue.policy, tool)
         match verdict:
             case Allow() as allow:
-                upstream = self._registry.catalogue.upstreams[tool.upstream]
-                request = self._freezer.freeze(caller, tool, arguments, call_id=None)
-                result = await self._allowed.send(caller, tool, upstream, request, allow)
-                return Finished(call=None, result=result)
+                return await self._send_allowed(caller, tool, arguments, allow, report)
             case Deny() as deny:
                 raise RefusedError(
                     "denied_by_policy",
@@ -258,6 +261,30 @@ class Gate:
                 return answer
             case _:
                 assert_never(verdict)
+
+    async def _send_allowed(
+        self,
+        caller: Caller,
+        tool: ToolSpec,
+        arguments: Mapping[str, Json],
+        allow: Allow,
+        report: Report,
+    ) -> Finished:
+        def again(changed: Mapping[str, Json]) -> FrozenRequest:
+            self._check_arguments(tool, changed, None)
+            return self._freezer.freeze(caller, tool, changed, call_id=None)
+
+        call = AllowedCall(
+            caller=caller,
+            tool=tool,
+            upstream=self._registry.catalogue.upstreams[tool.upstream],
+            arguments=arguments,
+            request=self._freezer.freeze(caller, tool, arguments, call_id=None),
+            again=again,
+            allow=allow,
+            report=report,
+        )
+        return Finished(call=None, result=await self._allowed.send(call))
 
     def _check_arguments(
         self, tool: ToolSpec, arguments: Mapping[str, Json], said: str | None

@@ -8,6 +8,7 @@ on; JSON is passed on as it came, whatever the output schema says, so drift hide
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeAlias, assert_never
@@ -16,7 +17,7 @@ from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.wire import StreamKind
 from signoff.upstream.json_cut import cut_json
-from signoff.upstream.pages import advice, next_arguments
+from signoff.upstream.pages import advice, counts, next_arguments
 from signoff.upstream.redact import REQUEST_IDS
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
 from signoff.upstream.serialise import compact
@@ -128,11 +129,13 @@ def classify(tool: ToolSpec, sent: Sent) -> Classified:
             assert_never(sent)
 
 
-def result_of(tool: ToolSpec, sent: Sent) -> ToolResult:
-    """Return the result of an allowed call, however its send ended."""
+def result_of(
+    tool: ToolSpec, sent: Sent, arguments: Mapping[str, Json] | None = None
+) -> ToolResult:
+    """Return the result of a call, however its send ended; `arguments` are the call's own."""
     match sent:
         case Answered():
-            return shape(tool, sent)
+            return shape(tool, sent, arguments)
         case NotSent(reason=reason) | Changed(reason=reason):
             return failed([f"Nothing was sent: {reason}."])
         case Unknown(reason=reason):
@@ -142,8 +145,13 @@ def result_of(tool: ToolSpec, sent: Sent) -> ToolResult:
             assert_never(sent)
 
 
-def shape(tool: ToolSpec, answered: Answered) -> ToolResult:
-    """Return what the assistant sees of an answer. Never raises, whatever came back."""
+def shape(
+    tool: ToolSpec, answered: Answered, arguments: Mapping[str, Json] | None = None
+) -> ToolResult:
+    """Return what the assistant sees of an answer. Never raises, whatever came back.
+
+    From the call's `arguments` it is told which page comes next, where pages are counted.
+    """
     if answered.status >= 400:  # noqa: PLR2004 — RFC 9110 §15.5
         return _failed(answered)
     if answered.status >= 300:  # noqa: PLR2004 — RFC 9110 §15.4
@@ -155,14 +163,16 @@ def shape(tool: ToolSpec, answered: Answered) -> ToolResult:
         return told([f"HTTP {answered.status}"])
     if _is_html(answered):
         return told([f"{line}. The answer is an HTML page and is not shown."])
-    return _content(tool, answered, line)
+    return _content(tool, answered, line, arguments)
 
 
-def _content(tool: ToolSpec, answered: Answered, line: str) -> ToolResult:
+def _content(
+    tool: ToolSpec, answered: Answered, line: str, arguments: Mapping[str, Json] | None
+) -> ToolResult:
     media_type, _ = _media_type(answered)
     if (kind := stream_kind(tool, media_type)) and (text := _decoded(answered)) is not None:
         return _events(text, kind, answered)
-    if _may_be_json(media_type) and (result := _json(tool, answered)):
+    if _may_be_json(media_type) and (result := _json(tool, answered, arguments)):
         return result
     if _is_text(media_type) and (text := _decoded(answered)) is not None:
         return _cut_text(text, answered)
@@ -241,7 +251,9 @@ def _redirected(answered: Answered) -> ToolResult:
     return failed([_status_line(answered.status) + "." + to], structured)
 
 
-def _json(tool: ToolSpec, answered: Answered) -> ToolResult | None:
+def _json(
+    tool: ToolSpec, answered: Answered, arguments: Mapping[str, Json] | None
+) -> ToolResult | None:
     """Return a JSON answer, cut on its structure if need be; None when it is not strict JSON."""
     body = answered.body
     notes: list[str] = []
@@ -261,10 +273,11 @@ def _json(tool: ToolSpec, answered: Answered) -> ToolResult | None:
     except (JsonError, UnicodeDecodeError):
         return None
     if tool.pagination is not None and not meta:
-        following = next_arguments(tool, answered, value)
+        following = next_arguments(tool, answered, value, arguments)
         if following is not None:
             meta["nextPage"] = following
-            notes.append(f"There is more: make the same call with {compact(following)}.")
+            there = "may be" if counts(tool) else "is"
+            notes.append(f"There {there} more: make the same call with {compact(following)}.")
     structured: dict[str, Json] = value if isinstance(value, dict) else {"result": value}
     return told([text, *notes], structured, meta=meta)
 

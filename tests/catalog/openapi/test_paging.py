@@ -111,3 +111,14 @@ def test_what_is_only_half_there_is_no_paging(arguments: list[str], answer: Json
 
 def test_only_reads_have_pages() -> None:
     assert paged(["page", "per_page"], ITEMS, method="post") is None
+
+
+def test_a_count_of_all_items_is_recognised_and_a_plain_total_is_not() -> None:
+    number: Json = {"type": "integer"}
+    found = paged(["page", "per_page"], holding(items=ITEMS, total_count=number))
+    assert found is not None
+    assert found.total == ("total_count",)
+    for name in ("total", "count"):
+        plain = paged(["page", "per_page"], holding(items=ITEMS, **{name: number}))
+        assert plain is not None
+        assert plain.total == ()

@@ -35,6 +35,9 @@ _INSIDE: Final = (
     "cursors", "links", "_links",
 )  # fmt: skip
 _ITEMS: Final = ("data", "items", "results", "entries", "values", "records", "value", "content")
+_TOTALS: Final = (
+    "total_count", "totalCount", "total_results", "totalResults", "total_items", "totalItems",
+)  # fmt: skip
 _MORE: Final = ("has_more", "hasMore", "has_next_page", "hasNextPage", "has_next")
 
 
@@ -72,6 +75,7 @@ class _Answer:
         self.items = self._items(schema)
         self.more = next(((name,) for name in _MORE if name in self.members), ())
         self.next = self._next()
+        self.total = self._total()
 
     def _items(self, schema: Json) -> tuple[str, ...] | None:
         if _is_list(self._converter, schema):
@@ -81,6 +85,13 @@ class _Answer:
         if known:
             return (known[0],)
         return (lists[0],) if len(lists) == 1 else None
+
+    def _total(self) -> tuple[str, ...]:
+        """`count` and `total` are not among the names: they are as often those of this page."""
+        for name in _TOTALS:
+            if name in self.members and _is_integer(self._converter, self.members[name]):
+                return (name,)
+        return ()
 
     def _next(self) -> tuple[str, ...]:
         for name in _NEXTS:
@@ -120,6 +131,7 @@ def _numbered(
         limit=limit,
         items=items,
         more=found.more,
+        total=found.total,
     )
 
 
@@ -149,3 +161,7 @@ def _members(converter: Converter, schema: Json) -> dict[str, Json]:
 
 def _is_list(converter: Converter, schema: Json) -> bool:
     return any(part.get("type") == "array" for part in converter.parts(schema))
+
+
+def _is_integer(converter: Converter, schema: Json) -> bool:
+    return any(part.get("type") == "integer" for part in converter.parts(schema))
