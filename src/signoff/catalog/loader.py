@@ -44,16 +44,16 @@ class Loaded:
 
     `names` has every operation's name, by upstream and `METHOD path`; it is what a lock pins.
     `skipped` is what the index alone found unusable; `catalogue.skipped` compiles to find the rest.
-    """
     `reading_on` has, by tool, where the file says that one call reads several pages: whoever knows
     what policy says of a tool refuses that where a person is asked.
+    """
 
     catalogue: Catalogue
     notes: tuple[Problem, ...] = ()
     names: Pins = field(default_factory=dict[str, dict[str, str]])
     skipped: tuple[Skipped, ...] = ()
-
     reading_on: Mapping[str, Spot] = field(default_factory=dict[str, Spot])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
@@ -132,8 +132,8 @@ def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Brok
         notes=notes.ordered(),
         names=offer.names,
         skipped=tuple(offer.skipped),
-    )
         reading_on=reading_on,
+    )
 
 
 def check_spec(path: Path, cache: Path | None = None) -> SpecReport:
@@ -187,7 +187,9 @@ def catalogue_digest(catalogue: Catalogue) -> str:
     return digest(members)
 
 
-def _catalogue(root: Fields, notes: Problems, specs: Specs, pins: Pins) -> tuple[Catalogue, Offer]:
+def _catalogue(
+    root: Fields, notes: Problems, specs: Specs, pins: Pins
+) -> tuple[Catalogue, Offer, Mapping[str, Spot]]:
     _check_format(root)
     people = read_people(root)
     server = read_server(root, people)

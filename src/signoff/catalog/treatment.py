@@ -16,8 +16,14 @@ from signoff.catalog.model import ApprovalRule, Approver, Retry, RetryKind, Risk
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.paging import Paging, paged, read_paging, told_of
-from signoff.catalog.yaml_source import Spot
+from signoff.catalog.yaml_source import Node, Spot
 
+CALLER: Final = "${caller.sub}"
+_LATER: Final = "is reserved for a later version; leave it out"
+RESERVED_KEYS: Final[Mapping[str, str]] = dict.fromkeys(
+    ("visible_to", "default_grants", "constraints", "grant_ttl"), _LATER
+)
+_NO_PASSKEYS: Final = "passkeys are not built yet, so this cannot be enforced"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _GROUP: Final = "group:"
 
@@ -87,6 +93,7 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
         replace(one, secret=True) if one.argument in secret else one for one in tool.parameters
     )
     hidden = {(key,) for argument, key in tool.body.members.items() if argument in secret}
+    pagination = paged(tool, treatment.pagination, risk, problems)
     return replace(
         tool,
         name=treatment.name.text if treatment.name else tool.name,
