@@ -23,9 +23,11 @@ from signoff.catalog.registry import Registry
 from signoff.gate.answers import Answer, Finished, Waiting
 from signoff.gate.call import Call, State
 from signoff.gate.ciba import CibaClient
+from signoff.gate.credentials import SharedSecret
 from signoff.gate.failpoints import Failpoint, Reach, pass_by
 from signoff.gate.pipeline import Gate
 from signoff.gate.ports import Limits
+from signoff.gate.wire import Wire
 from signoff.identity import Caller
 from signoff.oauth.clients import Directory, gate_client
 from signoff.oauth.profile import Profile
@@ -224,10 +226,12 @@ async def house(
         client=("gate", 0),
     )
     client = CibaClient(
-        issuer=ISSUER,
+        Wire(
+            issuer=ISSUER,
+            credential=SharedSecret("signoff-gate", SecretStr("s" * 43)),
+            transport=transport,
+        ),
         client_id="signoff-gate",
-        client_secret=SecretStr("s" * 43),
-        transport=transport,
     )
     references = References(sealer, environment={"BANK_TOKEN": "bank-token"}, root=data_dir)
     calls = SqliteCalls(database, sealer)

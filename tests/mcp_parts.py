@@ -31,8 +31,10 @@ from signoff.assistant.edge import Edge, mcp_edge
 from signoff.catalog.model import Catalogue, Policy, ToolSpec
 from signoff.catalog.registry import Registry
 from signoff.gate.ciba import CibaClient
+from signoff.gate.credentials import SharedSecret
 from signoff.gate.pipeline import Gate
 from signoff.gate.policy import Ask, decide
+from signoff.gate.wire import Wire
 from signoff.oauth.clients import GATE_ID, Directory, gate_client
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
@@ -262,10 +264,12 @@ async def _composed(
         registry=registry,
         calls=SqliteCalls(database, sealer),
         client=CibaClient(
-            issuer=issuer,
+            Wire(
+                issuer=issuer,
+                credential=SharedSecret(GATE_ID, SecretStr(secret)),
+                transport=transport,
+            ),
             client_id=GATE_ID,
-            client_secret=SecretStr(secret),
-            transport=transport,
         ),
         keys=keyring,
         transports=transports,

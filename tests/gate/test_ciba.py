@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from signoff.gate import ciba
 from signoff.gate.ciba import CibaClient, PollAnswer
+from signoff.gate.credentials import SharedSecret
+from signoff.gate.wire import Wire
 
 DETAILS = {"type": "tool_call", "call_id": "call_1"}
 
@@ -56,10 +58,12 @@ def server() -> Server:
 @pytest.fixture
 async def client(server: Server) -> AsyncGenerator[CibaClient, None]:
     client = CibaClient(
-        issuer="http://localhost:8420",
+        Wire(
+            issuer="http://localhost:8420",
+            credential=SharedSecret("signoff-gate", SecretStr("secret")),
+            transport=httpx2.ASGITransport(server.app, raise_app_exceptions=False),
+        ),
         client_id="signoff-gate",
-        client_secret=SecretStr("secret"),
-        transport=httpx2.ASGITransport(server.app, raise_app_exceptions=False),
     )
     yield client
     await client.close()
@@ -131,7 +135,6 @@ async def test_without_an_interval_it_is_five_seconds(client: CibaClient, server
     ("status", "error", "final"),
     [
         (400, "invalid_authorization_details", True),
-        (400, "unknown_user_id", True),
         (401, "invalid_client", False),
         (429, "slow_down", False),
         (503, "temporarily_unavailable", False),
@@ -148,6 +151,14 @@ async def test_only_a_refusal_of_the_request_is_final(
         assert answer == ciba.Refused(error=str(error), description="why")
     else:
         assert isinstance(answer, ciba.Unavailable)
+
+
+async def test_a_user_who_is_unknown_there_is_named(client: CibaClient, server: Server) -> None:
+    server.says(400, error="unknown_user_id", error_description="why")
+    assert await ask(client) == ciba.Refused(
+        error="unknown_user_id",
+        description="alice is no user at http://localhost:8420, or cannot be asked there",
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,10 +220,12 @@ async def test_a_poll_asks_to_be_held(client: CibaClient, server: Server) -> Non
 
 async def test_another_providers_poll_does_not_ask_to_be_held(server: Server) -> None:
     client = CibaClient(
-        issuer="http://localhost:8420/",
+        Wire(
+            issuer="http://localhost:8420/",
+            credential=SharedSecret("c", SecretStr("s")),
+            transport=httpx2.ASGITransport(server.app),
+        ),
         client_id="c",
-        client_secret=SecretStr("s"),
-        transport=httpx2.ASGITransport(server.app),
         holds=False,
     )
     server.says(400, error="authorization_pending")

@@ -51,11 +51,13 @@ from signoff.catalog.registry import Registry
 from signoff.desk.admin import AdminServer
 from signoff.desk.relay import owner_socket
 from signoff.gate.ciba import CibaClient
+from signoff.gate.credentials import SharedSecret
 from signoff.gate.failpoints import Reach as FailpointReach
 from signoff.gate.failpoints import only_at, pass_by
 from signoff.gate.in_process import InProcess
 from signoff.gate.pipeline import Gate
 from signoff.gate.policy import Ask, decide
+from signoff.gate.wire import Wire
 from signoff.notify.terminal import Terminal, on_terminal_or_log
 from signoff.oauth.callbacks import KIND as CALLBACKS
 from signoff.oauth.callbacks import Callbacks
@@ -222,10 +224,12 @@ async def _start(
         registry=registry,
         calls=domain.calls,
         client=CibaClient(
-            issuer=issuer,
+            Wire(
+                issuer=issuer,
+                credential=SharedSecret(GATE_ID, SecretStr(gate_secret)),
+                transport=InProcess(Router(routes=as_routes)),
+            ),
             client_id=GATE_ID,
-            client_secret=SecretStr(gate_secret),
-            transport=InProcess(Router(routes=as_routes)),
         ),
         keys=keyring,
         transports=transports,

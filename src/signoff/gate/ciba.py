@@ -1,39 +1,44 @@
 """The CIBA client: asks the authorization server for a person's decision and waits for it.
 
-Owns the wire of bc-authorize, the token request and the gate's own two endpoints, and what their
-answers mean. Knows no call record and no storage. Each exchange is a task of its own in a fresh
-context and is never cancelled half-way: over ASGI a cancellation would strike inside the server,
-between its commit and its answer, and lose a yes.
+Owns the requests of bc-authorize, of the token endpoint and of the gate's own two endpoints, and
+what their answers mean. Knows no call record and no storage; how a request travels is `wire`'s.
 """
 
-import asyncio
-import base64
 import json
-from collections.abc import Coroutine, Mapping
-from contextvars import Context
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
-from urllib.parse import quote_plus, urlencode
+from typing import Final, TypeAlias
 
-import httpx2
 from pydantic import SecretStr
 
-from signoff.canonical import Json, JsonError, parse
+from signoff.canonical import Json
+from signoff.gate.wire import Refused, Reply, Unavailable, Wire
+
+__all__ = [
+    "Asked",
+    "CibaClient",
+    "Closed",
+    "Denied",
+    "Expired",
+    "Gone",
+    "Granted",
+    "Heard",
+    "Pending",
+    "PollAnswer",
+    "Refused",
+    "SlowDown",
+    "Unavailable",
+]
 
 GRANT_TYPE: Final = "urn:openid:params:grant-type:ciba"
 HOLD_S: Final = 25
-_DEADLINE_S: Final = 15.0
-_MAX_ANSWER: Final = 1_048_576
+ASK_PATH: Final = "oauth2/bc-authorize"
+TOKEN_PATH: Final = "oauth2/token"  # noqa: S105 — a path
+WITHDRAW_PATH: Final = "ciba/withdraw"
+OUTCOME_PATH: Final = "ciba/outcome"
 _DEFAULT_INTERVAL_S: Final = 5
-_POLL: Final = "poll"
-_ASK: Final = "oauth2/bc-authorize"
-_TOKEN: Final = "oauth2/token"  # noqa: S105 — a path
-_WITHDRAW: Final = "ciba/withdraw"
-_OUTCOME: Final = "ciba/outcome"
-_FORM: Final = "application/x-www-form-urlencoded"
-_TIMEOUTS: Final = httpx2.Timeout(_DEADLINE_S, read=HOLD_S + _DEADLINE_S, pool=None).as_dict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,79 +88,52 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """The server will not take the request, however often it is sent."""
-
-    error: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unavailable:
-    """No usable answer; ask again, not before `retry_after_s`."""
-
-    reason: str
-    retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """The server took note."""
 
 
 PollAnswer: TypeAlias = Granted | Pending | SlowDown | Denied | Expired | Gone | Unavailable
-_Exchange: TypeAlias = "asyncio.Task[httpx2.Response]"
+Closed: TypeAlias = Callable[[], Unavailable | Refused | None]
+"""Why nothing may be sent to the server yet; None when it may."""
 
 
 class CibaClient:
-    """The gate as a client of one authorization server, in this process or far away.
+    """The gate as a client of one authorization server.
 
-    `issuer` is the base of the endpoints. `holds` says whether the server understands
-    `Prefer: wait`, which ours does.
+    `holds` says whether the server understands `Prefer: wait`, which ours does. Nothing goes out
+    while `closed` says why not.
     """
 
     def __init__(
         self,
+        wire: Wire,
         *,
-        issuer: str,
         client_id: str,
-        client_secret: SecretStr,
-        transport: httpx2.AsyncBaseTransport | None = None,
         holds: bool = True,
+        closed: Closed = lambda: None,
     ) -> None:
         self.hold_s = HOLD_S if holds else 0
         self.client_id = client_id
-        self.issuer = issuer
-        base = issuer.rstrip("/")
-        self._urls = {
-            path: httpx2.URL(f"{base}/{path}") for path in (_ASK, _TOKEN, _WITHDRAW, _OUTCOME)
-        }
-        self._basic = _basic(client_id, client_secret)
-        # The transport alone, for a client above it would follow nothing and keep no cookie.
-        self._transport = transport or httpx2.AsyncHTTPTransport(
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-        )
-        self._exchanges: dict[str, _Exchange] = {}
-        self._released = False
+        self.issuer = wire.issuer
+        self._wire = wire
+        self._closed = closed
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server cannot be asked now; None while nothing says so."""
+        match self._closed():
+            case Unavailable(reason=reason) | Refused(description=reason):
+                return reason
+            case None:
+                return self._wire.trouble
 
     def release(self) -> None:
-        """End every poll that is held, and hold none from now on.
-
-        Our server keeps the tokens of a poll that ends so for the next one, which is due at once.
-        """
-        self._released = True
-        for key, exchange in self._exchanges.items():
-            if key.startswith(_POLL):
-                exchange.cancel()
+        """End every poll that is held, and hold none from now on."""
+        self._wire.release()
 
     async def close(self) -> None:
         """End every exchange and the connections. Nobody may be waiting any more."""
-        flying = tuple(self._exchanges.values())
-        for exchange in flying:
-            exchange.cancel()
-        await asyncio.gather(*flying, return_exceptions=True)
-        await self._transport.aclose()
+        await self._wire.close()
 
     async def ask(
         self,
@@ -168,6 +146,8 @@ class CibaClient:
         resource: str,
     ) -> Asked | Refused | Unavailable:
         """Open a backchannel authentication request (CIBA Core §7.1)."""
+        if (closed := self._closed()) is not None:
+            return closed
         form = {
             "scope": "openid",
             "login_hint": login_hint,
@@ -177,32 +157,30 @@ class CibaClient:
             "resource": resource,
             "authorization_details": json.dumps([details], ensure_ascii=False),
         }
-        key = f"ask {details['call_id']}"
-        response = await self._exchange(key, self._post(_ASK, form))
-        if isinstance(response, Unavailable):
-            return response
-        members = _members(response)
-        if response.status_code == HTTPStatus.OK:
-            return _asked(members)
-        return _refused(response, members)
+        reply = await self._wire.post(ASK_PATH, form, key=f"ask {details['call_id']}")
+        if isinstance(reply, Unavailable):
+            return reply
+        if reply.status == HTTPStatus.OK:
+            return _asked(reply)
+        if reply.text("error") == "unknown_user_id":
+            description = f"{login_hint} is no user at {self.issuer}, or cannot be asked there"
+            return Refused(error="unknown_user_id", description=description)
+        return self._refused(reply)
 
     async def poll(self, auth_req_id: str) -> PollAnswer:
         """Ask for the tokens once, held at the server for up to `hold_s`."""
+        if (closed := self._no_longer()) is not None:
+            return closed
         form = {"grant_type": GRANT_TYPE, "auth_req_id": auth_req_id}
-        hold_s = 0 if self._released else self.hold_s
-        headers = {"Prefer": f"wait={hold_s}"} if hold_s else {}
-        response = await self._exchange(
-            f"{_POLL} {auth_req_id}",
-            self._post(_TOKEN, form, headers),
-            deadline_s=hold_s + _DEADLINE_S,
-        )
-        if isinstance(response, Unavailable):
-            return response
-        return _polled(response, _members(response))
+        hold_s = 0 if self._wire.released else self.hold_s
+        reply = await self._wire.post(TOKEN_PATH, form, key=f"poll {auth_req_id}", hold_s=hold_s)
+        if isinstance(reply, Unavailable):
+            return reply
+        return _polled(reply) or self._wire.unavailable(reply)
 
     async def withdraw(self, auth_req_id: str) -> Heard | Refused | Unavailable:
         """Take a request back that nobody has decided."""
-        return await self._tell(_WITHDRAW, {"auth_req_id": auth_req_id})
+        return await self._tell(WITHDRAW_PATH, {"auth_req_id": auth_req_id})
 
     async def report(
         self, auth_req_id: str, *, state: str, at: datetime, note: str | None = None
@@ -211,148 +189,68 @@ class CibaClient:
         form = {"auth_req_id": auth_req_id, "state": state, "at": at.isoformat()}
         if note:
             form["note"] = note[:200]
-        return await self._tell(_OUTCOME, form)
+        return await self._tell(OUTCOME_PATH, form)
 
     async def _tell(self, path: str, form: Mapping[str, str]) -> Heard | Refused | Unavailable:
+        if (closed := self._no_longer()) is not None:
+            return closed
         key = f"{path} {form.get('state')} {form['auth_req_id']}"
-        response = await self._exchange(key, self._post(path, form))
-        if isinstance(response, Unavailable):
-            return response
-        if response.status_code == HTTPStatus.OK:
-            return Heard()
-        return _refused(response, _members(response))
+        reply = await self._wire.post(path, form, key=key)
+        if isinstance(reply, Unavailable):
+            return reply
+        return Heard() if reply.status == HTTPStatus.OK else self._refused(reply, asking=False)
 
-    async def _post(
-        self, path: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> httpx2.Response:
-        request = httpx2.Request(
-            "POST",
-            self._urls[path],
-            headers={"authorization": self._basic, "content-type": _FORM, **(headers or {})},
-            content=urlencode(form).encode(),
-            extensions={"timeout": _TIMEOUTS},
-        )
-        response = await self._transport.handle_async_request(request)
-        try:
-            await response.aread()
-        finally:
-            await response.aclose()
-        return response
+    def _no_longer(self) -> Unavailable | None:
+        """Return why the server cannot be asked about a request that it took before."""
+        closed = self._closed()
+        if isinstance(closed, Refused):
+            return Unavailable(reason=closed.description)  # what is refused now was taken once
+        return closed
 
-    async def _exchange(
-        self,
-        key: str,
-        request: Coroutine[Any, Any, httpx2.Response],
-        *,
-        deadline_s: float = _DEADLINE_S,
-    ) -> httpx2.Response | Unavailable:
-        """Run `request` to its end whatever becomes of us; one that is late is met again later."""
-        exchange = self._exchanges.get(key)
-        if exchange is None:
-            exchange = asyncio.get_running_loop().create_task(
-                request, name="ciba", context=Context()
-            )
-            self._exchanges[key] = exchange
-        else:
-            request.close()
-        try:
-            async with asyncio.timeout(deadline_s):
-                response = await asyncio.shield(exchange)
-        except TimeoutError:
-            if not exchange.done():
-                return Unavailable(reason="the authorization server does not answer")
-            self._exchanges.pop(key, None)
-            return Unavailable(reason="the authorization server did not answer in time")
-        except asyncio.CancelledError:
-            if not exchange.cancelled() or _is_cancelled_ourselves():
-                raise
-            self._exchanges.pop(key, None)
-            return Unavailable(reason="the poll was released", retry_after_s=0)
-        except httpx2.HTTPError as error:
-            self._exchanges.pop(key, None)
-            return Unavailable(reason=f"no exchange: {type(error).__name__}")
-        self._exchanges.pop(key, None)
-        return response
+    def _refused(self, reply: Reply, *, asking: bool = True) -> Refused | Unavailable:
+        error, status = reply.text("error"), reply.status
+        if status == HTTPStatus.UNAUTHORIZED and self._wire.signs and asking:
+            # Not the next attempt will change this, but an operator.
+            return Refused(error="invalid_client", description=self._wire.unknown_key())
+        busy = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED)
+        if error is None or busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return self._wire.unavailable(reply)
+        return Refused(error=error, description=reply.text("error_description") or error)
 
 
-def _basic(client_id: str, client_secret: SecretStr) -> str:
-    # RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
-    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret.get_secret_value())}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _is_cancelled_ourselves() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _members(response: httpx2.Response) -> Mapping[str, Json]:
-    """Return the members of a JSON object, none for anything else."""
-    if len(response.content) > _MAX_ANSWER:
-        return {}
-    try:
-        value = parse(response.content)
-    except JsonError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _asked(members: Mapping[str, Json]) -> Asked | Unavailable:
+def _asked(reply: Reply) -> Asked | Unavailable:
+    members = reply.members
     auth_req_id, expires_in = members.get("auth_req_id"), members.get("expires_in")
     interval = members.get("interval", _DEFAULT_INTERVAL_S)
-    approve_at = members.get("approve_at")
     if not isinstance(auth_req_id, str) or not _is_count(expires_in) or not _is_count(interval):
         return Unavailable(reason="the authorization server's answer is not one of CIBA")
     return Asked(
         auth_req_id=SecretStr(auth_req_id),
         expires_in_s=int(str(expires_in)),
         interval_s=int(str(interval)),
-        approve_at=approve_at if isinstance(approve_at, str) else None,
+        approve_at=reply.text("approve_at"),
     )
 
 
-def _polled(response: httpx2.Response, members: Mapping[str, Json]) -> PollAnswer:
-    if response.status_code == HTTPStatus.OK:
-        access_token, id_token = members.get("access_token"), members.get("id_token")
+def _polled(reply: Reply) -> PollAnswer | None:
+    """Return what the answer says of the request; None when it says nothing of it."""
+    if reply.status == HTTPStatus.OK:
+        access_token, id_token = (reply.members.get(n) for n in ("access_token", "id_token"))
         if isinstance(access_token, str) and isinstance(id_token, str):
             return Granted(access_token=SecretStr(access_token), id_token=SecretStr(id_token))
         # The yes is spent and there is no token to use it with.
         return Gone()
-    error = _text(members, "error")
-    if response.status_code == HTTPStatus.BAD_REQUEST and error is not None:
-        by, reason = _text(members, "denied_by"), _text(members, "reason")
-        answers: dict[str, PollAnswer] = {
-            "authorization_pending": Pending(),
-            "slow_down": SlowDown(),
-            "access_denied": Denied(by=by, reason=reason),
-            "expired_token": Expired(),
-            "invalid_grant": Gone(),
-        }
-        if error in answers:
-            return answers[error]
-    return _unavailable(response, members)
-
-
-def _refused(response: httpx2.Response, members: Mapping[str, Json]) -> Refused | Unavailable:
-    error = _text(members, "error")
-    busy = response.status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED)
-    if error is None or busy or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _unavailable(response, members)
-    return Refused(error=error, description=_text(members, "error_description") or error)
-
-
-def _unavailable(response: httpx2.Response, members: Mapping[str, Json]) -> Unavailable:
-    retry_after = response.headers.get("retry-after", "")
-    error = _text(members, "error") or "no error code"
-    return Unavailable(
-        reason=f"the authorization server answered {response.status_code}: {error}",
-        retry_after_s=float(retry_after) if retry_after.isdecimal() else None,
-    )
-
-
-def _text(members: Mapping[str, Json], name: str) -> str | None:
-    value = members.get(name)
-    return value[:500] if isinstance(value, str) and value else None
+    error = reply.text("error")
+    if reply.status != HTTPStatus.BAD_REQUEST or error is None:
+        return None
+    answers: dict[str, PollAnswer] = {
+        "authorization_pending": Pending(),
+        "slow_down": SlowDown(),
+        "access_denied": Denied(by=reply.text("denied_by"), reason=reply.text("reason")),
+        "expired_token": Expired(),
+        "invalid_grant": Gone(),
+    }
+    return answers.get(error)
 
 
 def _is_count(value: Json) -> bool:
