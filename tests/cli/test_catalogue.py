@@ -91,7 +91,8 @@ def test_tools_shows_what_listing_each_costs() -> None:
     rows = json.loads(typed("tools", "--json").stdout)
 
     assert shown.stdout.splitlines()[0].split() == [
-        "NAME", "METHOD", "PATH", "RISK", "POLICY", "UPSTREAM", "BYTES", "TOKENS",
+        "NAME", "METHOD", "PATH", "RISK", "POLICY", "STRENGTH", "GRANT", "UPSTREAM", "BYTES",
+        "TOKENS",
     ]  # fmt: skip
     assert [row["name"] for row in rows] == ["listOrders", "placeOrder"]
     for row in rows:
@@ -152,4 +153,71 @@ def test_a_call_that_policy_asks_about_may_not_read_several_pages(
 def test_an_allowed_read_may_read_several_pages(folder: Path) -> None:
     (folder / "capabilities.yaml").write_text(PAGED)
 
-    assert typed("check").stdout == "capabilities.yaml: good, 1 tools\n"
+    assert typed("check").stdout.endswith("capabilities.yaml: good, 1 tools\n")
+
+
+GRANTING = """\
+signoff: 1
+users: [{id: alice}, {id: bob}]
+auth: {local_user: alice}
+upstreams:
+  shop:
+    openapi: shop.yaml
+    base_url: https://shop.example/v1
+    approval: {approver: bob, strength: {POST: session}}
+    default_grants: [listOrders]
+capabilities:
+  - {name: stock, description: Counts., upstream: shop, request: {method: GET, path: /stock}}
+  - {name: deploy, description: Deploys., upstream: shop, request: {method: POST, path: /deploy}}
+policy:
+  rules: [{id: no-deploys, capability: deploy, effect: deny, reason: "Not on Fridays."}]
+"""
+
+
+def test_tools_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:
+    (folder / "capabilities.yaml").write_text(GRANTING)
+    rows = json.loads(typed("tools", "--json").stdout)
+
+    assert {row["name"]: (row["policy"], row["strength"], row["grant"]) for row in rows} == {
+        "deploy": ("deny: Not on Fridays.", "none", None),
+        "listOrders": ("allow", "none", "grant:shop"),
+        "placeOrder": ("ask bob", "session", None),
+        "stock": ("ask bob", "session", None),
+    }
+    lines = typed("tools").stdout.splitlines()
+    assert lines[2].split()[3:7] == ["low", "allow", "none", "grant:shop"]
+
+
+def test_check_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:
+    (folder / "capabilities.yaml").write_text(GRANTING)
+    lines = typed("check").stdout.splitlines()
+    report = json.loads(typed("check", "--json").stdout)
+
+    assert "asks (session): placeOrder, stock" in lines
+    assert "denied (no-deploys): deploy" in lines
+    assert "goes without asking (grant:shop): listOrders" in lines
+    assert [one["name"] for one in report["decisions"]] == [
+        "deploy",
+        "listOrders",
+        "placeOrder",
+        "stock",
+    ]
+    assert report["decisions"][1] == {
+        "name": "listOrders",
+        "policy": "allow",
+        "strength": "none",
+        "grant": "grant:shop",
+    }
+
+
+@pytest.mark.seed("P12")
+def test_a_strength_that_cannot_be_enforced_fails_check_and_says_the_fix(folder: Path) -> None:
+    weak = GRANTING.replace("{POST: session}", "{POST: passkey}")
+    (folder / "capabilities.yaml").write_text(weak)
+    checked = typed("check")
+
+    assert checked.exit_code == 1
+    assert checked.stdout.splitlines()[0] == (
+        "capabilities.yaml:8:48: upstreams.shop.approval.strength.POST: passkeys are not built "
+        "yet, so this cannot be enforced; use session"
+    )

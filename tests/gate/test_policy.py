@@ -1,11 +1,11 @@
-"""Policy: risk speaks first, a deny that matches first wins, what nobody knows asks."""
+"""Policy: rules, then risk, then grants and defaults; what nobody knows asks."""
 
 from dataclasses import replace
 
 import pytest
 
 from gate_parts import PAY, READ
-from signoff.catalog.model import Policy, PolicyRule, Risk, ToolSpec
+from signoff.catalog.model import DefaultGrants, Effect, Policy, PolicyRule, Risk, ToolSpec
 from signoff.gate.policy import Allow, Ask, Deny, decide
 
 LOW_POST = replace(PAY, risk=Risk.LOW)
@@ -94,3 +94,71 @@ def test_an_empty_policy_asks_even_for_a_read() -> None:
 
 def test_a_default_may_deny() -> None:
     assert isinstance(decide(Policy(defaults={"*": "deny"}), LOW_POST), Deny)
+
+
+def granted(*capabilities: str, everything: bool = False, methods: tuple[str, ...] = ()) -> Policy:
+    grants = DefaultGrants(everything=everything, methods=methods, capabilities=capabilities)
+    return Policy(grants={"bank": grants})
+
+
+def test_a_grant_lets_a_low_change_go_without_asking() -> None:
+    for policy in (granted("pay"), granted("p*"), granted(methods=("POST",))):
+        assert decide(policy, LOW_POST) == Allow(
+            reason="granted by default at bank", rule="grant:bank"
+        )
+    assert isinstance(decide(granted(everything=True), LOW_POST), Allow)
+
+
+@pytest.mark.parametrize("tool", [RISKY_READ, PAY, CRITICAL], ids=["read", "change", "critical"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        granted(everything=True),
+        granted(methods=("GET", "POST")),
+        granted("*"),
+        granted("pa?", "balanc*"),
+        granted("Pay", "BALANCE"),
+    ],
+    ids=["true", "methods", "star", "pattern", "another case"],
+)
+def test_no_method_and_no_pattern_grants_a_risky_tool(policy: Policy, tool: ToolSpec) -> None:
+    assert isinstance(decide(policy, tool), Ask)
+
+
+@pytest.mark.parametrize("tool", [RISKY_READ, PAY, CRITICAL], ids=["read", "change", "critical"])
+def test_a_grant_lets_a_risky_tool_go_only_by_its_exact_name(tool: ToolSpec) -> None:
+    assert decide(granted(tool.name), tool).rule == "grant:bank"
+    assert isinstance(decide(granted(tool.name), tool), Allow)
+
+
+def test_what_an_upstreams_grants_do_not_cover_asks_even_a_read() -> None:
+    assert decide(granted("pay"), READ) == Ask(
+        reason="not granted by default at bank", rule="grant:bank"
+    )
+    assert isinstance(decide(granted(), READ), Ask)
+
+
+def test_the_grants_of_one_upstream_say_nothing_of_another() -> None:
+    elsewhere = replace(READ, upstream="shop")
+    risky = replace(PAY, upstream="shop")
+    assert decide(granted(), elsewhere) == decide(Policy(), elsewhere)
+    assert isinstance(decide(granted("pay", everything=True), risky), Ask)
+
+
+def test_what_the_defaults_deny_no_grant_opens() -> None:
+    policy = replace(granted("pay", everything=True), defaults={"*": "deny"})
+    assert isinstance(decide(policy, LOW_POST), Deny)
+    assert isinstance(decide(policy, PAY), Deny)
+
+
+@pytest.mark.parametrize("effect", ["ask", "deny"])
+def test_a_rule_speaks_before_a_grant(effect: Effect) -> None:
+    rule = PolicyRule(id="first", effect=effect, capability="pay")
+    policy = replace(granted("pay", everything=True), rules=(rule,))
+    assert decide(policy, PAY).rule == "first"
+    assert not isinstance(decide(policy, PAY), Allow)
+
+
+def test_a_rule_that_allows_what_no_grant_covers_still_allows() -> None:
+    rule = PolicyRule(id="reads", effect="allow", method="GET")
+    assert isinstance(decide(replace(granted(), rules=(rule,)), READ), Allow)

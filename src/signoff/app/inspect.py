@@ -24,6 +24,37 @@ from signoff.gate.policy import Allow, Ask, Deny, decide
 
 _BYTES_PER_TOKEN: Final = 4
 """A common measure; each model counts a little differently."""
+_NAMES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What policy makes of one tool.
+
+    `strength` is what a person's yes needs, `none` where nobody is asked. `grant` is what lets the
+    tool go without asking: a rule's id, `grant:UPSTREAM` or `default:METHOD`; None where nothing.
+    """
+
+    tool: str
+    policy: str
+    strength: str = "none"
+    grant: str | None = None
+    denied_by: str | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        return {
+            "name": self.tool,
+            "policy": self.policy,
+            "strength": self.strength,
+            "grant": self.grant,
+        }
+
+    @property
+    def group(self) -> str:
+        """What this tool has in common with others, in words."""
+        if self.grant is not None:
+            return f"goes without asking ({self.grant})"
+        return f"denied ({self.denied_by})" if self.denied_by else f"asks ({self.strength})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +66,7 @@ class Report:
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     tools: int = 0
+    decisions: tuple["Decision", ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         return {
@@ -55,12 +87,14 @@ class Report:
                 for one in self.skipped
             ],
             "tools": self.tools,
+            "decisions": [one.as_json() for one in self.decisions],
         }
 
     def text(self) -> str:
         lines = [str(problem) for problem in self.problems]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"skipped: {one.source} {one.operation}: {one.reason}" for one in self.skipped]
+        lines += _grouped(self.decisions)
         if self.problems:
             lines.append(f"{len(self.problems)} to mend")
         elif self.skipped:
@@ -116,6 +150,10 @@ def check(
                 notes=(*map(str, notes), *written),
                 skipped=tuple(catalogue.skipped),
                 tools=len(catalogue.tools),
+                decisions=tuple(
+                    decided(catalogue, tool)
+                    for tool in sorted(catalogue.tools, key=lambda tool: tool.name)
+                ),
             )
         case Broken(problems=problems):
             return Report(checked=(str(config),), problems=problems)
@@ -165,18 +203,33 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
 
 def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str, Json]:
     weight = listing.weight(tool)
+    decision = decided(catalogue, tool)
     return {
         "name": tool.name,
         "method": tool.method,
         "path": tool.path,
         "risk": str(tool.risk),
-        "policy": _policy(catalogue, tool),
+        "policy": decision.policy,
+        "strength": decision.strength,
+        "grant": decision.grant,
         "upstream": tool.upstream,
         "risk_reason": tool.risk_reason,
         "source": tool.source,
         "bytes": weight,
         "tokens": weight // _BYTES_PER_TOKEN,
     }
+
+
+def decided(catalogue: Catalogue, tool: ToolSpec) -> Decision:
+    """Say what policy makes of `tool`."""
+    found = Decision(tool=tool.name, policy=_policy(catalogue, tool))
+    match decide(catalogue.policy, tool):
+        case Allow(rule=rule):
+            return replace(found, grant=rule)
+        case Ask():
+            return replace(found, strength=tool.approval.strength)
+        case Deny(rule=rule):
+            return replace(found, denied_by=rule)
 
 
 def _policy(catalogue: Catalogue, tool: ToolSpec) -> str:
@@ -205,6 +258,19 @@ def _load(path: Path, data_dir: Path | None) -> Loaded | Broken:
                 f"policy says: {_policy(catalogue, tool)}",
             )
     return Broken(problems=problems.ordered()) if problems.found else loaded
+
+
+def _grouped(decisions: Sequence[Decision]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for one in decisions:
+        groups.setdefault(one.group, []).append(one.tool)
+    return [f"{group}: {_listed(names)}" for group, names in sorted(groups.items())]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES
+    shown = ", ".join(names[:_NAMES])
+    return f"{shown} and {more:,} more (signoff tools lists all)" if more > 0 else shown
 
 
 def _cache(data_dir: Path | None) -> Path | None:

@@ -58,7 +58,9 @@ class Word:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return `, did you mean "x"?` for the nearest known word, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    words = list(known)
+    near = [one for one in words if one.casefold() == word.casefold()][:1]
+    near = near or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f', did you mean "{near[0]}"?' if near else ""
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from signoff.canonical import Json
+from signoff.catalog.approving import Defaults
 from signoff.catalog.config import People
 from signoff.catalog.fields import Fields, Word, plain, suggest
 from signoff.catalog.model import Risk, ToolSpec, Upstream
@@ -27,7 +28,10 @@ _ROOT_UNIONS: Final = ("$ref", "allOf", "anyOf", "oneOf", "not", "if")
 
 
 def read_capabilities(
-    root: Fields, upstreams: Mapping[str, Upstream], people: People
+    root: Fields,
+    upstreams: Mapping[str, Upstream],
+    approvals: Mapping[str, Defaults],
+    people: People,
 ) -> list[tuple[ToolSpec, Spot]]:
     """Read `capabilities`; each with the place where its name stands."""
     found: list[tuple[ToolSpec, Spot]] = []
@@ -35,15 +39,22 @@ def read_capabilities(
         fields = root.as_fields(node, path)
         if fields is None:
             continue
-        tool = _Reader(fields, upstreams, people).read()
+        tool = _Reader(fields, upstreams, approvals, people).read()
         if tool is not None:
             found.append((tool, fields.spot_of("name")))
     return found
 
 
 class _Reader:
-    def __init__(self, fields: Fields, upstreams: Mapping[str, Upstream], people: People) -> None:
+    def __init__(
+        self,
+        fields: Fields,
+        upstreams: Mapping[str, Upstream],
+        approvals: Mapping[str, Defaults],
+        people: People,
+    ) -> None:
         self._fields, self._upstreams, self._people = fields, upstreams, people
+        self._approvals = approvals
         self._placed: dict[str, str] = {}
 
     def read(self) -> ToolSpec | None:
@@ -61,7 +72,8 @@ class _Reader:
             return None
         tool = self._tool(request, treatment, schema, upstream)
         request.close()
-        return apply(_with_output(tool, output), treatment, fields.problems)
+        defaults = self._approvals.get(upstream, Defaults())
+        return apply(_with_output(tool, output), treatment, fields.problems, defaults)
 
     def _upstream(self) -> str:
         self._fields.needs("upstream")

@@ -19,6 +19,7 @@ import orjson
 from signoff.canonical import Json, digest
 from signoff.catalog.config import read_people, read_server
 from signoff.catalog.fields import Fields, Problem, Problems
+from signoff.catalog.grants import settle
 from signoff.catalog.handwritten import read_capabilities
 from signoff.catalog.model import Capability, Catalogue, Risk, Skipped, ToolSpec
 from signoff.catalog.offered import Entry, Offered, ready
@@ -194,14 +195,17 @@ def _catalogue(
     people = read_people(root)
     server = read_server(root, people)
     offer = read_upstreams(root, people, specs, pins, notes)
-    written = read_capabilities(root, offer.upstreams, people)
+    written = read_capabilities(root, offer.upstreams, offer.approvals, people)
     placed = [
         *offer.entries,
         *((ready(_with_credentials(tool, offer)), spot) for tool, spot in written),
     ]
     _check_names(placed, root)
     offered = Offered([entry for entry, _ in placed], skipped=offer.skipped, inputs=offer.inputs)
-    policy = read_policy(root, offered.cards, notes)
+    policy = replace(
+        read_policy(root, offered.cards, notes),
+        grants=settle(offer.grants, offered.cards, root.problems, notes),
+    )
     if not people.users and any(card.risk is not Risk.LOW for card in offered.cards):
         root.problems.add(root.key_spot_of("users"), "users: nobody could approve; name a user")
     catalogue = Catalogue(

@@ -8,7 +8,8 @@ come from the operator alone: a spec's text may raise a risk, never lower one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import Final, Literal
 
 from signoff.canonical import Json
 from signoff.catalog.wire import (
@@ -20,6 +21,8 @@ from signoff.catalog.wire import (
     Server,
     StreamKind,
 )
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 Effect = Literal["allow", "ask", "deny"]
 Strength = Literal["session", "passkey"]
@@ -210,13 +213,38 @@ class PolicyRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultGrants:
+    """What of one upstream goes without asking; the rest of it asks.
+
+    `capabilities` are names or globs. Whether a risk lets a grant count is `gate/policy.py`'s.
+    """
+
+    everything: bool = False
+    methods: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+
+    def names(self, tool: Capability) -> bool:
+        """Say whether the grants name `tool` exactly."""
+        return tool.name in self.capabilities
+
+    def covers(self, tool: Capability) -> bool:
+        """Say whether the grants name `tool`, its method, or a pattern that it fits."""
+        return (
+            self.everything
+            or tool.method in self.methods
+            or any(fnmatchcase(tool.name, one) for one in self.capabilities)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Rules in order, then defaults by method (`*` for every other)."""
+    """Rules in order, then grants by upstream, then defaults by method (`*` for every other)."""
 
     rules: tuple[PolicyRule, ...] = ()
     defaults: Mapping[str, Effect] = field(
         default_factory=lambda: {"GET": "allow", "HEAD": "allow", "*": "ask"}
     )
+    grants: Mapping[str, DefaultGrants] = field(default_factory=dict[str, DefaultGrants])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

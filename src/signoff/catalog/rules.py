@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from signoff.catalog.fields import Fields, Problems, suggest
-from signoff.catalog.model import Capability, Effect, Policy, PolicyRule, Risk
+from signoff.catalog.model import METHODS, Capability, Effect, Policy, PolicyRule, Risk
 from signoff.catalog.yaml_source import Spot
 
 _EFFECTS: Final = ("allow", "ask", "deny")
-_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REASON: Final = 300
 
@@ -48,11 +47,11 @@ def _defaults(fields: Fields) -> dict[str, Effect]:
         return dict(Policy().defaults)
     found: dict[str, Effect] = {}
     section = fields.section("defaults")
-    for key in (*_METHODS, "*"):
+    for key in (*METHODS, "*"):
         if section is not None and key in section:
             found[key] = cast("Effect", section.choice(key, _EFFECTS, "ask"))
     if section is not None:
-        for key in (*_METHODS, "*"):
+        for key in (*METHODS, "*"):
             section.take(key)
         section.close()
     return {"*": "ask", **found}  # what nobody decided asks
@@ -63,7 +62,7 @@ def _rule(rule: Fields, tools: Sequence[Capability]) -> PolicyRule | None:
     rule.needs("effect")
     id_ = rule.text("id")
     capability = rule.text("capability") or None
-    method = rule.choice("method", _METHODS, "") or None
+    method = rule.choice("method", METHODS, "") or None
     risk = rule.choice("risk", [str(risk) for risk in Risk], "") or None
     effect = rule.choice("effect", _EFFECTS, "deny")
     reason = rule.text("reason") or None

@@ -5,14 +5,14 @@ compiled tool. What cannot be enforced yet is refused here, in one sentence each
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from signoff.catalog import templates
+from signoff.catalog.approving import NO_PASSKEYS, RESERVED_KEYS, Defaults, Own, read_own
 from signoff.catalog.config import People
 from signoff.catalog.fields import Fields, Problems, Word, kind_of, suggest
-from signoff.catalog.model import ApprovalRule, Approver, Retry, RetryKind, Risk, ToolSpec
+from signoff.catalog.model import Retry, RetryKind, Risk, ToolSpec
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.paging import Paging, paged, read_paging, told_of
@@ -25,7 +25,6 @@ RESERVED_KEYS: Final[Mapping[str, str]] = dict.fromkeys(
 )
 _NO_PASSKEYS: Final = "passkeys are not built yet, so this cannot be enforced"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
-_GROUP: Final = "group:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +37,7 @@ class Treatment:
     title: Word | None
     description: Word | None
     risk: Risk | None
-    approval: ApprovalRule
-    approval_title: Word | None
+    approval: Own
     retry: Retry
     secret: tuple[Word, ...]
     definite_statuses: frozenset[int]
@@ -49,7 +47,6 @@ class Treatment:
 
 def read_treatment(fields: Fields, people: People) -> Treatment:
     """Read the shared keys; the caller closes `fields`."""
-    title, approval = _approval(fields, people)
     treatment = Treatment(
         path=fields.path,
         spot=fields.spot,
@@ -57,8 +54,7 @@ def read_treatment(fields: Fields, people: People) -> Treatment:
         title=fields.word("title"),
         description=fields.word("description"),
         risk=_risk(fields),
-        approval=approval,
-        approval_title=title,
+        approval=read_own(fields, people),
         retry=_retry(fields),
         secret=tuple(fields.words("secret")),
         definite_statuses=_definite(fields),
@@ -72,9 +68,12 @@ def read_treatment(fields: Fields, people: People) -> Treatment:
     return treatment
 
 
-def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
-    """Return `tool` as the operator wants it; what does not fit it is a problem."""
-    arguments = tuple(cast("Mapping[str, object]", tool.input_schema.get("properties", {})))
+def apply(tool: ToolSpec, treatment: Treatment, problems: Problems, defaults: Defaults) -> ToolSpec:
+    """Return `tool` as the operator wants it; what does not fit it is a problem.
+
+    `defaults` is what the tool's upstream says of approvals.
+    """
+    arguments = tuple(cast("dict[str, object]", tool.input_schema.get("properties", {})))
     secret = set(tool.secret_arguments)
     for word in treatment.secret:
         if word.text in arguments:
@@ -83,7 +82,7 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
             hint = suggest(word.text, arguments)
             message = f'{treatment.path}.secret: there is no argument "{word.text[:60]}"{hint}'
             problems.add(word.spot, message)
-    title = treatment.approval_title
+    title = treatment.approval.title
     if title is not None and (fault := templates.check_title(title, arguments, secret)):
         problems.add(title.spot, f"{treatment.path}.approval.title: {fault}")
     risk, reason = tool.risk, tool.risk_reason
@@ -101,7 +100,7 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems) -> ToolSpec:
         description=(_described(treatment) or tool.description) + told_of(pagination),
         risk=risk,
         risk_reason=reason,
-        approval=treatment.approval,
+        approval=treatment.approval.over(defaults, tool.method, risk, problems),
         retry=treatment.retry,
         definite_statuses=treatment.definite_statuses,
         pagination=pagination,
@@ -131,73 +130,8 @@ def _name(fields: Fields) -> Word | None:
 def _risk(fields: Fields) -> Risk | None:
     word = fields.choice("risk", [str(risk) for risk in Risk], "")
     if word == Risk.CRITICAL:
-        fields.complain("risk", f"critical means passkey, and {_NO_PASSKEYS}; use high")
-        return Risk.HIGH
+        fields.complain("risk", f"critical means passkey, and {NO_PASSKEYS}; use high")
     return Risk(word) if word else None
-
-
-def _approval(fields: Fields, people: People) -> tuple[Word | None, ApprovalRule]:
-    approval = fields.section("approval")
-    if approval is None:
-        return None, ApprovalRule()
-    title = approval.word("title")
-    if approval.choice("strength", ("session", "passkey"), "session") == "passkey":
-        approval.complain("strength", f"{_NO_PASSKEYS}; use session")
-    expires_in_s = approval.duration("expires_in", 900.0, least="30s", most="72h")
-    rule = ApprovalRule(
-        title=title.text if title else None,
-        approver=_approver(approval, people),
-        expires_in_s=int(expires_in_s),
-    )
-    approval.reserved(RESERVED_KEYS)
-    approval.close()
-    return title, rule
-
-
-def _approver(approval: Fields, people: People) -> Approver:
-    node = approval.take("approver")
-    if node is None:
-        return Approver()
-    if not isinstance(node.value, dict):
-        return Approver(any_of=_who(approval, approval.at("approver"), node, people))
-    fields = approval.section("approver")
-    if fields is None:
-        return Approver()
-    fields.needs("any_of", "is needed: the users or groups that may decide")
-    found = [
-        who for path, member in fields.nodes("any_of") for who in _who(fields, path, member, people)
-    ]
-    if "any_of" in fields and not fields.nodes("any_of"):
-        fields.complain("any_of", "names nobody")
-    if fields.integer("need", 1, least=1, most=100) > 1:
-        fields.complain("need", "more than one approver is not built yet; use 1")
-    not_caller = fields.flag("not_caller")
-    if not_caller and found and set(found) == {CALLER}:
-        fields.complain("not_caller", "leaves nobody who could decide")
-    fields.close()
-    return Approver(any_of=tuple(dict.fromkeys(found)), not_caller=not_caller)
-
-
-def _who(fields: Fields, path: str, node: Node, people: People) -> tuple[str, ...]:
-    word = fields.as_word(node, path)
-    if word is None:
-        return ()
-    text = word.text
-    if text == CALLER or text in people.users:
-        return (text,)
-    if text.startswith(_GROUP):
-        group = text.removeprefix(_GROUP)
-        if group in people.groups:
-            return people.groups[group]
-        hint = suggest(group, people.groups)
-        fields.problems.add(word.spot, f'{path}: nobody is in the group "{group[:60]}"{hint}')
-        return ()
-    if text.startswith("${"):
-        fields.problems.add(word.spot, f'{path}: only "{CALLER}" may stand here')
-        return ()
-    hint = suggest(text, [*people.users, CALLER])
-    fields.problems.add(word.spot, f'{path}: there is no user "{text[:60]}"{hint}')
-    return ()
 
 
 def _retry(fields: Fields) -> Retry:

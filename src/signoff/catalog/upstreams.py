@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final, cast
 
 from signoff.catalog import templates
+from signoff.catalog.approving import Defaults, read_defaults
 from signoff.catalog.config import People, is_http_url
 from signoff.catalog.credentials import read_credentials
 from signoff.catalog.fields import Fields, Problems, Word
+from signoff.catalog.grants import Wanted, read_wanted
 from signoff.catalog.model import (
     HeaderTemplate,
     Reference,
@@ -55,6 +57,10 @@ class Offer:
     """By upstream, a hash of all that compiling its operations reads."""
     always: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By upstream, the credentials that go with every call."""
+    approvals: dict[str, Defaults] = field(default_factory=dict[str, Defaults])
+    """By upstream, how its capabilities are signed off where they do not say it themselves."""
+    grants: dict[str, Wanted] = field(default_factory=dict[str, Wanted])
+    """By upstream, what goes without asking; only those that say so."""
     names: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """By upstream, the name of every operation, `METHOD path`."""
 
@@ -96,6 +102,9 @@ class _Reader:
         upstream = replace(upstream, credentials=credentials)
         self._offer.upstreams[self._name] = upstream
         self._offer.always[self._name] = always
+        self._offer.approvals[self._name] = read_defaults(fields, self._people)
+        if (wanted := read_wanted(fields)) is not None:
+            self._offer.grants[self._name] = wanted
         target = Target(
             upstream=self._name,
             places=self._places(upstream),
@@ -231,6 +240,7 @@ class _Compiling:
         self._fields, self._offer, self._notes = fields, offer, notes
         self._document, self._treatments = document, treatments
         self._named = set[str]()
+        self._approvals = Defaults()
         self._operators: tuple[str, ...] = ()
 
     def run(self, upstream: Upstream, target: Target, selectors: Sequence[Selector]) -> None:
@@ -241,6 +251,7 @@ class _Compiling:
         self._named = {one.text for selector in selectors for one in selector.operations}
         self._named |= self._treatments.keys()
         self._operators = tuple(header.name for header in upstream.headers)
+        self._approvals = self._offer.approvals[upstream.name]
         index = Index(
             self._document,
             target,
@@ -256,7 +267,8 @@ class _Compiling:
         self._offer.names[name] = {
             f"{method.upper()} {path}": given for (method, path), given in index.names.items()
         }
-        self._offer.inputs[name] = _hash([MAPPING, self._document.fingerprint(), asdict(target)])
+        made_by = [asdict(target), asdict(self._approvals)]
+        self._offer.inputs[name] = _hash([MAPPING, self._document.fingerprint(), *made_by])
 
     def _words(self, operation: Operation) -> Words:
         treatment = self._treatment(operation)
@@ -278,6 +290,9 @@ class _Compiling:
 
     def _add(self, index: Index, indexed: Indexed) -> None:
         operation, treatment = indexed.operation, self._treatment(indexed.operation)
+        card = indexed.card
+        rule = self._approvals.rule(card.method, card.risk)
+        indexed = replace(indexed, card=replace(card, approval=rule))
         spot = self._fields.spot_of("openapi")
         if not self._is_named(operation):
             self._offer.entries.append((_lazily(index, indexed, self._document.name), spot))
@@ -288,7 +303,7 @@ class _Compiling:
             self._report(Faulty(operation=operation, reason=error.message, ref=error.ref))
             return
         if treatment is not None:
-            tool = apply(tool, treatment, self._fields.problems)
+            tool = apply(tool, treatment, self._fields.problems, self._approvals)
             spot = treatment.name.spot if treatment.name else treatment.spot
         self._offer.entries.append((ready(tool), spot))
 

@@ -34,11 +34,15 @@ def check(config: Path, specs: tuple[Path, ...], *, lock: bool, json_: bool) -> 
 def tools(config: Path, *, json_: bool) -> None:
     """List the tools: method, path, risk, what policy does, and what listing each costs."""
     rows = run(inspect.tools(config, _data_dir()))
-    columns = ("name", "method", "path", "risk", "policy", "upstream", "bytes", "tokens")
+    columns = (
+        "name", "method", "path", "risk", "policy", "strength", "grant", "upstream", "bytes",
+        "tokens",
+    )  # fmt: skip
     if json_:
         out(document(rows))
     else:
-        out(table(columns, [[row[column] for column in columns] for row in rows]))
+        cells = [[row[column] for column in columns] for row in rows]
+        out(table(columns, [["-" if one is None else one for one in row] for row in cells]))
 
 
 @click.command()
