@@ -16,14 +16,8 @@ from signoff.catalog.model import Retry, RetryKind, Risk, ToolSpec
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.paging import Paging, paged, read_paging, told_of
-from signoff.catalog.yaml_source import Node, Spot
+from signoff.catalog.yaml_source import Spot
 
-CALLER: Final = "${caller.sub}"
-_LATER: Final = "is reserved for a later version; leave it out"
-RESERVED_KEYS: Final[Mapping[str, str]] = dict.fromkeys(
-    ("visible_to", "default_grants", "constraints", "grant_ttl"), _LATER
-)
-_NO_PASSKEYS: Final = "passkeys are not built yet, so this cannot be enforced"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
