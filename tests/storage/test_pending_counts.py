@@ -16,7 +16,11 @@ WAITING = """
 SELECT 'client' AS kind, client_id AS id, COUNT(*) AS pending FROM approvals
 WHERE status = 'pending' GROUP BY client_id
 UNION ALL
-SELECT 'user', user_id, COUNT(*) FROM approval_eligible WHERE waiting = 1 GROUP BY user_id
+SELECT iif(client_id IS NULL, 'calls', 'user'), user_id, COUNT(*) FROM approval_eligible
+WHERE waiting = 1 GROUP BY 1, 2
+UNION ALL
+SELECT 'pair', client_id || ' ' || user_id, COUNT(*) FROM approval_eligible
+WHERE waiting = 1 AND client_id IS NOT NULL GROUP BY 2
 ORDER BY 1, 2
 """
 
@@ -42,25 +46,33 @@ async def test_the_counts_are_what_waits_whatever_happens(
     other = await provider.other_client()
     mine = await provider.asked(auth=basic(other), authorization_details=None, resource=None)
     assert await counted(database) == [
+        ("calls", "alice", 6),
+        ("calls", "bob", 6),
         ("client", other.client.id, 1),
         ("client", "signoff-gate", 6),
-        ("user", "alice", 7),
-        ("user", "bob", 6),
+        ("pair", f"{other.client.id} alice", 1),
+        ("user", "alice", 1),
     ]
     await provider.decide(ids[0])
     await provider.poll(ids[0])
     await provider.decide(ids[1], "deny")
     await provider.post("/ciba/withdraw", {"auth_req_id": ids[2]})
-    assert {row[1]: row[2] for row in await counted(database)} == {
-        other.client.id: 1,
-        "signoff-gate": 3,
-        "alice": 4,
-        "bob": 3,
-    }
+    assert await counted(database) == [
+        ("calls", "alice", 3),
+        ("calls", "bob", 3),
+        ("client", other.client.id, 1),
+        ("client", "signoff-gate", 3),
+        ("pair", f"{other.client.id} alice", 1),
+        ("user", "alice", 1),
+    ]
     await provider.clients.delete(other.client.id, by="operator")
     await provider.people.disable("alice", by="operator")
     assert (await provider.approvals.find(mine, client_id=other.client.id)) is not None
-    assert [row[1] for row in await counted(database)] == ["signoff-gate", "alice", "bob"]
+    assert [row[:2] for row in await counted(database)] == [
+        ("calls", "alice"),
+        ("calls", "bob"),
+        ("client", "signoff-gate"),
+    ]
     clock.turn(900)
     await provider.approvals.sweep()
     assert await counted(database) == []

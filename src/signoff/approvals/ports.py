@@ -48,6 +48,22 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """How much a request may add to. The gate's calls and other clients' requests count apart.
+
+    `per_user` is what waits for one user, `per_client_and_user` what waits for them by one client
+    other than the gate; `prompts_per_minute` is what one user may be asked within a minute,
+    `prompts_of_client` of it by one client other than the gate.
+    """
+
+    per_client: int
+    per_user: int
+    per_client_and_user: int
+    prompts_per_minute: int
+    prompts_of_client: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """A backchannel request that passed every check of the edge, ready to become an approval."""
 
@@ -66,10 +82,7 @@ class Opening:
     ticket: bytes
     """SHA-256 of the auth_req_id that the client gets."""
     interval_s: int
-    pending_per_client: int
-    pending_per_user: int
-    prompts_per_minute: int
-    """How many new requests one user may be asked to decide within a minute."""
+    caps: Caps
     callback: Callback | None = None
 
 

@@ -16,6 +16,7 @@ from signoff.approvals.details import TYPE, details_digest
 from signoff.approvals.ports import (
     ApprovalStore,
     Callback,
+    Caps,
     Changes,
     Decision,
     NotOpened,
@@ -35,11 +36,18 @@ _INTERVAL_MOST_S: Final = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much may wait at once, and how long ended approvals stay readable."""
+    """How much may wait at once, and how long ended approvals stay readable.
+
+    `pending_per_user` and `prompts_per_minute` hold for all other clients together, and once more
+    for the gate: whatever else asks a person, the gate still can. Of other clients no single one
+    may take it all (`…_of_client`).
+    """
 
     pending_per_client: int = 10_000
     pending_per_user: int = 100
+    pending_of_client: int = 50
     prompts_per_minute: int = 60
+    prompts_of_client: int = 30
     interval_s: int = 5
     keep: timedelta = timedelta(days=30)
 
@@ -114,9 +122,13 @@ class Approvals:
             expires_in=request.expires_in,
             ticket=hash_id(auth_req_id),
             interval_s=self._limits.interval_s,
-            pending_per_client=self._limits.pending_per_client,
-            pending_per_user=self._limits.pending_per_user,
-            prompts_per_minute=self._limits.prompts_per_minute,
+            caps=Caps(
+                per_client=self._limits.pending_per_client,
+                per_user=self._limits.pending_per_user,
+                per_client_and_user=self._limits.pending_of_client,
+                prompts_per_minute=self._limits.prompts_per_minute,
+                prompts_of_client=self._limits.prompts_of_client,
+            ),
             callback=_callback(request.notify, auth_req_id),
         )
         opened = await self._store.open(opening)

@@ -60,18 +60,32 @@ VALUES (:id, :client_id, :call_id, 'pending', :scope, :binding_message, :details
         :nonce, :acr, :resources, :now, :expires_at)
 """
 ADD_ELIGIBLE: Final = """
-INSERT INTO approval_eligible (user_id, opened_at, approval_id, waiting)
-VALUES (:user_id, :now, :id, 1)
+INSERT INTO approval_eligible (user_id, opened_at, approval_id, waiting, client_id)
+VALUES (:user_id, :now, :id, 1, :client_id)
 """
 ADD_TICKET: Final = """
 INSERT INTO auth_req_ids (hash, approval_id, client_id, interval_s, issued_at)
 VALUES (:ticket, :id, :client_id, :interval_s, :now)
 """
 IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id = :id"
-PENDING_OF: Final = "SELECT pending FROM pending_counts WHERE kind = :kind AND id = :id"
-PROMPTS_OF_USER: Final = """
-SELECT opened_at FROM approval_eligible WHERE user_id = :user_id AND opened_at > :since
-ORDER BY opened_at DESC LIMIT 1 OFFSET :most - 1
+# Everything a new request is measured by, a row for each who may decide it. `kind` says whose
+# requests count together: the gate's calls, or those of all other clients.
+LOAD_OF: Final = """
+SELECT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = who.value) AS off,
+       client.pending AS of_client, together.pending AS together, pair.pending AS of_pair,
+       (SELECT count(*) FROM
+          (SELECT 1 FROM approval_eligible AS e
+           WHERE e.user_id = who.value AND e.opened_at > :since
+             AND (e.client_id IS NULL) = (:kind = 'calls') LIMIT :prompts)) AS prompts,
+       (SELECT count(*) FROM
+          (SELECT 1 FROM approval_eligible AS e
+           WHERE e.user_id = who.value AND e.opened_at > :since
+             AND e.client_id = :client_id LIMIT :prompts)) AS prompts_of_pair
+FROM json_each(:eligible) AS who
+LEFT JOIN pending_counts AS client ON client.kind = 'client' AND client.id = :client_id
+LEFT JOIN pending_counts AS together ON together.kind = :kind AND together.id = who.value
+LEFT JOIN pending_counts AS pair
+  ON pair.kind = 'pair' AND pair.id = :client_id || ' ' || who.value
 """
 ADD_CALLBACK: Final = (
     "INSERT INTO callbacks (ticket, mode, address) VALUES (:ticket, :mode, :address)"

@@ -298,8 +298,13 @@ class SqliteApprovals:
                 "expires_at": to_us(tx.now + opening.expires_in),
             },
         )
+        asked = {
+            "id": opening.id,
+            "now": tx.now_us,
+            "client_id": opening.client_id if opening.call_id is None else None,
+        }
         for user_id in opening.eligible:
-            tx.execute(rows.ADD_ELIGIBLE, {"user_id": user_id, "now": tx.now_us, "id": opening.id})
+            tx.execute(rows.ADD_ELIGIBLE, {**asked, "user_id": user_id})
         approval = Approval(
             id=opening.id,
             client_id=opening.client_id,
@@ -352,25 +357,31 @@ def _swap(tx: Tx, approval: Approval, after: Approval) -> Decision:
 
 
 def _refusal(tx: Tx, opening: Opening) -> NotOpened | None:
-    active = [
-        user_id for user_id in opening.eligible if tx.one(rows.IS_DISABLED, {"id": user_id}) is None
-    ]
+    caps = opening.caps
+    params = {
+        "eligible": json.dumps(opening.eligible),
+        "client_id": opening.client_id,
+        "kind": "calls" if opening.call_id is not None else "user",
+        "since": to_us(tx.now - _MINUTE),
+        "prompts": caps.prompts_per_minute,
+    }
+    active = [row for row in tx.all(rows.LOAD_OF, params) if not row["off"]]
     if not active:
         return NotOpened(why="nobody")
-    if _is_full(tx, "client", opening.client_id, most=opening.pending_per_client):
-        return NotOpened(why="too_many")
-    for user_id in active:
-        if _is_full(tx, "user", user_id, most=opening.pending_per_user):
+    for row in active:
+        waiting = (
+            (row["of_client"], caps.per_client),
+            (row["together"], caps.per_user),
+            (row["of_pair"], caps.per_client_and_user),
+        )
+        if any((pending or 0) >= most for pending, most in waiting):
             return NotOpened(why="too_many")
-        often = {"user_id": user_id, "since": to_us(tx.now - _MINUTE)}
-        if tx.one(rows.PROMPTS_OF_USER, often | {"most": opening.prompts_per_minute}) is not None:
+        if (
+            row["prompts"] >= caps.prompts_per_minute
+            or row["prompts_of_pair"] >= caps.prompts_of_client
+        ):
             return NotOpened(why="too_often")
     return None
-
-
-def _is_full(tx: Tx, kind: str, id: str, *, most: int) -> bool:  # noqa: A002 — client or user
-    row = tx.one(rows.PENDING_OF, {"kind": kind, "id": id})
-    return row is not None and row["pending"] >= most
 
 
 def _strong_enough(given: str, wanted: str) -> bool:

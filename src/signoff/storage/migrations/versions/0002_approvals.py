@@ -49,12 +49,14 @@ TABLES = (
     "CREATE INDEX approvals_by_client ON approvals (client_id) WHERE status = 'pending'",
     "CREATE INDEX approvals_age ON approvals (opened_at)",
     # Who may see and decide; ordered for the inbox. `waiting` is 1 while the approval is pending.
+    # `client_id` is there when the request is another application's, and no call of the gate.
     """
     CREATE TABLE approval_eligible (
       user_id TEXT NOT NULL,
       opened_at INTEGER NOT NULL,
       approval_id TEXT NOT NULL REFERENCES approvals (id) ON DELETE CASCADE,
       waiting INTEGER NOT NULL CHECK (waiting IN (0, 1)),
+      client_id TEXT,
       PRIMARY KEY (user_id, opened_at, approval_id)
     ) STRICT, WITHOUT ROWID
     """,

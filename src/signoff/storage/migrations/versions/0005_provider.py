@@ -70,24 +70,22 @@ TABLES = (
     """,
 )
 
-# How many approvals wait, by client and by user: counted as they come and go, so that a cap costs
+# How many approvals wait: of a client, of a user by the gate's calls, of a user by all other
+# clients together, and of a user by one of those. Counted as they come and go, so that a cap costs
 # one look-up and not a walk over all that wait.
+KINDS = (
+    ("calls", "user_id", "client_id IS NULL"),
+    ("user", "user_id", "client_id IS NOT NULL"),
+    ("pair", "client_id || ' ' || user_id", "client_id IS NOT NULL"),
+)
 COUNTS = (
     """
     CREATE TABLE pending_counts (
-      kind TEXT NOT NULL CHECK (kind IN ('client', 'user')),
+      kind TEXT NOT NULL CHECK (kind IN ('client', 'calls', 'user', 'pair')),
       id TEXT NOT NULL,
       pending INTEGER NOT NULL CHECK (pending >= 0),
       PRIMARY KEY (kind, id)
     ) STRICT, WITHOUT ROWID
-    """,
-    """
-    INSERT INTO pending_counts (kind, id, pending)
-    SELECT 'client', client_id, COUNT(*) FROM approvals WHERE status = 'pending' GROUP BY client_id
-    """,
-    """
-    INSERT INTO pending_counts (kind, id, pending)
-    SELECT 'user', user_id, COUNT(*) FROM approval_eligible WHERE waiting = 1 GROUP BY user_id
     """,
     """
     CREATE TRIGGER pending_client_opened AFTER INSERT ON approvals WHEN NEW.status = 'pending'
@@ -109,30 +107,47 @@ COUNTS = (
       UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'client' AND id = OLD.client_id;
     END
     """,
-    """
-    CREATE TRIGGER pending_user_asked AFTER INSERT ON approval_eligible WHEN NEW.waiting = 1
-    BEGIN
-      INSERT INTO pending_counts (kind, id, pending) VALUES ('user', NEW.user_id, 1)
-      ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
-    END
-    """,
-    """
-    CREATE TRIGGER pending_user_free AFTER UPDATE OF waiting ON approval_eligible
-    WHEN OLD.waiting = 1 AND NEW.waiting = 0
-    BEGIN
-      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'user' AND id = NEW.user_id;
-    END
-    """,
-    """
-    CREATE TRIGGER pending_user_forgotten AFTER DELETE ON approval_eligible WHEN OLD.waiting = 1
-    BEGIN
-      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'user' AND id = OLD.user_id;
-    END
-    """,
 )
+
+
+def counted(kind: str, key: str, when: str) -> tuple[str, ...]:
+    """Return the triggers that count the rows of `approval_eligible` of one kind."""
+
+    def of(row: str, expression: str) -> str:
+        names = expression.replace("client_id", f"{row}.client_id")
+        return names.replace("user_id", f"{row}.user_id")
+
+    less = "UPDATE pending_counts SET pending = pending - 1 WHERE kind = "
+    return (
+        f"""
+        CREATE TRIGGER pending_{kind}_asked AFTER INSERT ON approval_eligible
+        WHEN NEW.waiting = 1 AND {of("NEW", when)}
+        BEGIN
+          INSERT INTO pending_counts (kind, id, pending) VALUES ('{kind}', {of("NEW", key)}, 1)
+          ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
+        END
+        """,  # noqa: S608 — constants of this file
+        f"""
+        CREATE TRIGGER pending_{kind}_free AFTER UPDATE OF waiting ON approval_eligible
+        WHEN OLD.waiting = 1 AND NEW.waiting = 0 AND {of("OLD", when)}
+        BEGIN
+          {less}'{kind}' AND id = {of("OLD", key)};
+        END
+        """,
+        f"""
+        CREATE TRIGGER pending_{kind}_forgotten AFTER DELETE ON approval_eligible
+        WHEN OLD.waiting = 1 AND {of("OLD", when)}
+        BEGIN
+          {less}'{kind}' AND id = {of("OLD", key)};
+        END
+        """,
+    )
 
 
 def upgrade() -> None:
     """Change the tables."""
     for statement in (*TABLES, *COUNTS):
         op.execute(statement)
+    for kind in KINDS:
+        for statement in counted(*kind):
+            op.execute(statement)
