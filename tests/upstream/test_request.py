@@ -695,6 +695,27 @@ def test_a_secret_inside_a_whole_body_is_masked_by_its_path() -> None:
     assert "1234" not in masked
 
 
+def test_secrets_of_members_without_names_of_their_own_are_masked() -> None:
+    body = Body(kind="whole", argument="payload", secrets=frozenset({("keys", "*"), ("pin",)}))
+    spec = tool("/x", method="POST", body=body)
+    arguments: dict[str, Json] = {"payload": [{"keys": {"a": "SECRET"}, "pin": "SECRET", "x": 1}]}
+    details = frozen(spec, arguments).details()
+
+    assert details["body"] == (
+        '[{"keys":{"a":"•••• (6 characters)"},"pin":"•••• (6 characters)","x":1}]'
+    )
+    assert details["masked"] == ["arguments.payload.keys.*", "arguments.payload.pin"]
+
+
+def test_undeclared_members_of_a_body_are_masked_when_they_are_secret() -> None:
+    body = Body(kind="members", members={}, secrets=frozenset({("*",)}), open_members=True)
+    spec = tool("/x", method="POST", body=body)
+    details = frozen(spec, {"anything": "SECRET"}).details()
+
+    assert "SECRET" not in json.dumps(details)
+    assert details["masked"] == ["arguments.*"]
+
+
 def test_masked_arguments_tell_length_and_a_hash_of_this_call_only() -> None:
     masked: Any = mask_arguments(LOGIN, HIDDEN, call_id="call_1", sealer=SEALER)
     assert "SECRET" not in json.dumps(masked)

@@ -67,7 +67,7 @@ def secrets_of(tool: ToolSpec) -> Secrets:
     paths: set[Path] = set()
     for path in tool.body.secrets:
         argument_path = _argument_path(tool.body, path)
-        if len(argument_path) == 1:
+        if len(argument_path) == 1 and argument_path[0] not in _ANY:
             whole.add(argument_path[0])
         else:
             paths.add(argument_path)

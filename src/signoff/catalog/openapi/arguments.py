@@ -15,7 +15,7 @@ from signoff.catalog.openapi.encodings import FILE, is_list_of_files
 from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
-from signoff.catalog.openapi.secrets import is_secret, secret_paths
+from signoff.catalog.openapi.secrets import Marks, Path
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import Body, Encoding, Parameter, Place
 from signoff.schema import SchemaError, check_schema
@@ -37,6 +37,7 @@ def merge(
     candidates: Sequence[Candidate],
     shape: bodies.Shape,
     converter: Converter,
+    marks: Marks,
     *,
     indexed: bool = False,
 ) -> Arguments:
@@ -61,12 +62,12 @@ def merge(
         properties[argument] = _property(candidate, converter, uses)
         if candidate.required:
             required.append(argument)
-        if is_secret(converter, candidate.schema):
+        if _is_secret(candidate, marks):
             secret.add(argument)
     schema: Schema = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
-    body = _body(shape, names, converter)
+    body = _body(shape, names, marks)
     rest = converter.convert(shape.rest, uses) if isinstance(shape.rest, dict) else shape.rest
     schema["additionalProperties"] = rest
     if shape.kind == "members" and not shape.required:
@@ -146,11 +147,18 @@ def _parameter(
     )
 
 
-def _body(shape: bodies.Shape, names: dict[Wire, str], converter: Converter) -> Body:
+def _is_secret(candidate: Candidate, marks: Marks) -> bool:
+    """A parameter is shown or hidden whole; a member of the body may be shown in part."""
+    if candidate.place == "body":
+        return marks.is_secret(candidate.schema)
+    return marks.holds(candidate.schema)
+
+
+def _body(shape: bodies.Shape, names: dict[Wire, str], marks: Marks) -> Body:
     if shape.kind == "none":
         return Body()
     wires = {wire.name: names[wire] for wire in names if wire.place == "body"}
-    paths = secret_paths(converter, shape.schemas)
+    paths = marks.paths(shape.schemas)
     if shape.kind == "whole":
         return Body(
             kind="whole",
@@ -167,10 +175,15 @@ def _body(shape: bodies.Shape, names: dict[Wire, str], converter: Converter) -> 
         content_type=shape.content_type,
         required=shape.required,
         members={argument: name for name, argument in wires.items()},
-        secrets=paths,
+        secrets=_of_members(paths, wires),
         format=shape.format,
         encodings=shape.encodings,
     )
+
+
+def _of_members(paths: frozenset[Path], wires: dict[str, str]) -> frozenset[Path]:
+    """A body that is secret as a whole has no argument of its own: each of its members is."""
+    return paths if () not in paths else frozenset((name,) for name in wires)
 
 
 def _need_together(schema: Schema, shape: bodies.Shape, names: dict[Wire, str]) -> None:

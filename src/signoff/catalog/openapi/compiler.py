@@ -26,9 +26,10 @@ from signoff.catalog.openapi.documents import Document, MappingError, Operation
 from signoff.catalog.openapi.names import TOOL, tool_names
 from signoff.catalog.openapi.risks import READS, default_risk
 from signoff.catalog.openapi.schemas import Converter
+from signoff.catalog.openapi.secrets import Marks
 from signoff.catalog.openapi.texts import describe, plain_text
 
-MAPPING: Final = 3
+MAPPING: Final = 4
 """Counts up when the same document would become other tools."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "QUERY"})
@@ -125,6 +126,7 @@ class Index:
     ) -> None:
         self._document, self._target, self._words = document, target, words
         self._inputs = Converter(document, "input")
+        self._marks = Marks(self._inputs)
         self._outputs = Converter(document, "output")
         self._never = parameters.never_arguments(document)
         self._schemes = security.schemes_of(document)
@@ -210,7 +212,9 @@ class Index:
             raise MappingError("it has a query in its path and a whole query string beside it")
         wish = bodies.Wish(media_type=words.media_type, indexed=target.indexed)
         shape = bodies.read(document, operation, self._inputs, wish)
-        merged = arguments.merge(candidates, shape, self._inputs, indexed=target.indexed)
+        merged = arguments.merge(
+            candidates, shape, self._inputs, self._marks, indexed=target.indexed
+        )
         accept, stream = responses.accepted(document, operation)
         return ToolSpec(
             **_members(card),
