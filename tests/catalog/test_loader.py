@@ -7,6 +7,7 @@ import pytest
 from signoff.catalog.loader import Broken, Loaded, check_spec, load, parse
 from signoff.catalog.model import (
     ApprovalRule,
+    Approvals,
     Approver,
     HeaderTemplate,
     Reference,
@@ -311,3 +312,26 @@ users: [{id: alice}]
 
     assert isinstance(result, Broken)
     assert "upstreams.shop.base_url: is needed" in str(result.problems[0])
+
+
+def test_a_catalogue_may_name_the_sidecar_that_asks_for_it() -> None:
+    result = written(
+        'signoff: 1\napprovals: {issuer: "https://sidecar.example/", client_id: client_1, ca: c}\n'
+    )
+    assert isinstance(result, Loaded)
+    assert result.catalogue.server.approvals == Approvals(
+        issuer="https://sidecar.example", client_id="client_1", ca="c"
+    )
+
+
+def test_a_sidecars_catalogue_needs_people_and_no_upstream() -> None:
+    result = written(
+        "signoff: 1\n"
+        "users: [{id: alice}, {id: bob}]\n"
+        "auth: {resources: [https://mcp.example/mcp, http://localhost:8421/mcp], scopes: [pay]}\n"
+    )
+    assert isinstance(result, Loaded)
+    server = result.catalogue.server
+    assert server.approvals == Approvals()
+    assert server.resources == ("https://mcp.example/mcp", "http://localhost:8421/mcp")
+    assert (server.resource_scopes, server.local_user) == (("pay",), None)

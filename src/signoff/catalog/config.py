@@ -10,13 +10,15 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 from signoff.catalog.fields import Fields, Word, suggest
-from signoff.catalog.model import RefStyle, ServerConfig, User
+from signoff.catalog.model import EMBEDDED, Approvals, RefStyle, ServerConfig, User
 
 RESERVED_IDS: Final = ("signoff-gate",)
 _REF_STYLES: Final = ("keep", "inline")
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _GROUP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749 §3.3
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -99,7 +101,7 @@ def read_server(root: Fields, people: People) -> ServerConfig:
     auth = root.section("auth") or Fields({}, path="auth", spot=root.spot, problems=root.problems)
     default = ServerConfig()
     public_url = server.word("public_url")
-    if public_url is not None and (fault := _public_url_fault(public_url)):
+    if public_url is not None and (fault := origin_fault(public_url.text)):
         server.complain("public_url", fault)
     config = ServerConfig(
         name=server.text("name", default.name),
@@ -111,7 +113,9 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         local_user=_local_user(root, auth, people),
         registration=auth.flag("registration", default=default.registration),
         client_documents=auth.flag("client_documents", default=default.client_documents),
-        approvals_issuer=_issuer(root),
+        approvals=_approvals(root),
+        resources=tuple(_resources(auth)),
+        resource_scopes=tuple(_scopes(auth)),
         wait_budgets_s=_wait_budgets(server),
         refs=cast("RefStyle", server.choice("refs", _REF_STYLES, default.refs)),
         client_refs=_client_refs(server),
@@ -154,10 +158,11 @@ def _client_refs(server: Fields) -> dict[str, RefStyle]:
     return found
 
 
-def _public_url_fault(word: Word) -> str | None:
-    if not is_http_url(word.text):
+def origin_fault(url: str) -> str | None:
+    """Return why `url` is no origin where people may sign in."""
+    if not is_http_url(url):
         return "must be https://… or http://localhost:PORT"
-    parts = urlsplit(word.text)
+    parts = urlsplit(url)
     if parts.path not in ("", "/"):
         return "must be an origin, without a path"
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
@@ -206,7 +211,8 @@ def _local_user(root: Fields, auth: Fields, people: People) -> str | None:
             hint = suggest(word.text, people.users)
             auth.complain("local_user", f'there is no user "{word.text[:60]}"{hint}')
         return word.text
-    if len(people.users) > 1:
+    # Without a tool there is no caller, as at a sidecar.
+    if len(people.users) > 1 and ("upstreams" in root or "capabilities" in root):
         root.problems.add(
             auth.spot,
             "auth.local_user: is needed: with several users, say for whom a local caller acts",
@@ -214,13 +220,46 @@ def _local_user(root: Fields, auth: Fields, people: People) -> str | None:
     return next(iter(people.users)) if len(people.users) == 1 else None
 
 
-def _issuer(root: Fields) -> str:
-    approvals = root.section("approvals")
-    if approvals is None:
-        return ServerConfig().approvals_issuer
-    issuer = approvals.text("issuer", ServerConfig().approvals_issuer)
-    if issuer != "embedded":
-        approvals.complain("issuer", "only embedded is built yet")
-    approvals.reserved({"accept": "belongs to another issuer, and only embedded is built yet"})
-    approvals.close()
-    return issuer
+def _resources(auth: Fields) -> list[str]:
+    """Read the MCP edges elsewhere whose hosts sign people in here."""
+    found: list[str] = []
+    for word in auth.words("resources"):
+        fault = origin_fault(word.text.removesuffix("/mcp"))
+        if not word.text.endswith("/mcp") or fault is not None:
+            message = "must be the address of an MCP server: https://…/mcp"
+            auth.problems.add(word.spot, f"{auth.at('resources')}: {message}")
+        elif word.text not in found:
+            found.append(word.text)
+    return found
+
+
+def _scopes(auth: Fields) -> list[str]:
+    """Read what single tools of those edges need beside the door's own scope."""
+    found: list[str] = []
+    for word in auth.words("scopes"):
+        if not _SCOPE.fullmatch(word.text):
+            auth.problems.add(word.spot, f"{auth.at('scopes')}: {word.text[:40]!r} is no scope")
+        elif word.text not in found:
+            found.append(word.text)
+    return found
+
+
+def _approvals(root: Fields) -> Approvals:
+    section = root.section("approvals")
+    if section is None:
+        return Approvals()
+    issuer = section.text("issuer", EMBEDDED)
+    client_id, ca = section.text("client_id"), section.text("ca")
+    if issuer == EMBEDDED:
+        for key, given in (("client_id", client_id), ("ca", ca)):
+            if given:
+                section.complain(key, "belongs to an issuer elsewhere, and this one is embedded")
+    else:
+        if (fault := origin_fault(issuer)) is not None:
+            section.complain("issuer", f"{fault}, or embedded")
+        section.needs("client_id", "is needed: what the sidecar calls this gate")
+        if client_id and not _CLIENT_ID.fullmatch(client_id):
+            section.complain("client_id", "is no client id")
+    section.reserved({"accept": "belongs to other providers, and they are not built yet"})
+    section.close()
+    return Approvals(issuer=issuer.rstrip("/"), client_id=client_id, ca=ca or None)

@@ -24,6 +24,8 @@ from signoff.catalog.wire import (
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
+EMBEDDED: Final = "embedded"
+
 Effect = Literal["allow", "ask", "deny"]
 Strength = Literal["session", "passkey"]
 RetryKind = Literal["never", "idempotency_key", "natural", "reconcile"]
@@ -260,6 +262,19 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approvals:
+    """Who asks people: this very signoff (`embedded`), or a sidecar elsewhere.
+
+    `client_id` is what the sidecar calls the gate here. `ca` is a file with the authorities that
+    vouch for the sidecar's certificate, relative to the catalogue; none means the usual ones.
+    """
+
+    issuer: str = EMBEDDED
+    client_id: str = ""
+    ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """The catalogue's `server`, `storage`, `auth` and `approvals` sections."""
 
@@ -270,7 +285,10 @@ class ServerConfig:
     max_tools: int = 60
     storage_url: str = "sqlite"
     local_user: str | None = None
-    approvals_issuer: str = "embedded"
+    approvals: Approvals = field(default_factory=Approvals)
+    resources: tuple[str, ...] = ()
+    """The MCP edges elsewhere whose hosts sign people in here, and what their tools may need."""
+    resource_scopes: tuple[str, ...] = ()
     registration: bool = True
     """Whether MCP hosts may register themselves; a person is asked before one gets anything."""
     client_documents: bool = True
