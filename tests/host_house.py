@@ -45,7 +45,6 @@ from signoff.storage.hosts import SqliteHosts
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
 from signoff.storage.provider import provider_stores
-from signoff.storage.refresh_tokens import SqliteRefreshTokens
 from signoff.storage.revocations import SqliteRevocations
 from signoff.storage.sessions import Sessions
 from signoff.storage.sqlite import Database, StorageBusyError
@@ -283,7 +282,6 @@ async def host_house(
     await keyring.maintain()
     parts = HostParts(
         codes=SqliteCodes(database),
-        refresh_tokens=SqliteRefreshTokens(database),
         devices=SqliteDevices(database, sealer),
         registrations=registered,
         changes=database.changes,

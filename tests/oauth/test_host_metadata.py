@@ -108,5 +108,7 @@ def test_the_resource_is_described_where_its_address_says(public_url: str, where
             "resource_name": "bank",
             "authorization_servers": [public_url],
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": ["ES256", "PS256", "Ed25519", "EdDSA"],
+            "dpop_bound_access_tokens_required": False,
             "scopes_supported": ["mcp"],
         }

@@ -40,7 +40,7 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
             "backchannel_user_code_parameter_supported": True,
             "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
             "revocation_endpoint": f"{ISSUER}/oauth2/revoke",
-            "grant_types_supported": [CIBA, "client_credentials"],
+            "grant_types_supported": [CIBA, "client_credentials", "refresh_token"],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
             "scopes_supported": ["openid", "mcp"],

@@ -25,7 +25,6 @@ from signoff.storage.codes import SqliteCodes
 from signoff.storage.connections import SqliteConnections
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
-from signoff.storage.refresh_tokens import SqliteRefreshTokens
 from signoff.storage.sqlite import Database
 from signoff.tokens.verify import VerifiedClaims
 from signoff.web.connecting import connecting_pages
@@ -85,7 +84,6 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
         database=database,
         parts=HostParts(
             codes=SqliteCodes(database),
-            refresh_tokens=SqliteRefreshTokens(database),
             devices=SqliteDevices(database, sealer),
             registrations=registered,
             changes=database.changes,

@@ -24,6 +24,7 @@ from signoff.oauth.profile import Profile
 MAX_QUERY: Final = 4096
 CODE_LIFE: Final = timedelta(seconds=60)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2, of a SHA-256
+_JKT: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638, by SHA-256
 _NONCE: Final = re.compile(r"[\x20-\x7e]{1,500}")
 _MAX_FIELDS: Final = 30
 
@@ -39,6 +40,7 @@ class Asked:
     code_challenge: str
     state: str | None
     nonce: str | None
+    dpop_jkt: str | None = None
 
     def digest(self) -> str:
         """Return the hash of everything the yes is about."""
@@ -51,6 +53,7 @@ class Asked:
             "code_challenge": self.code_challenge,
             "state": self.state,
             "nonce": self.nonce,
+            "dpop_jkt": self.dpop_jkt,
         }
         return sha256_hex(canonical_bytes(members))
 
@@ -120,7 +123,7 @@ class Authorizations:
             )
 
     def _asked(self, fields: Mapping[str, str], host: Host, redirect_uri: str) -> Asked:
-        """Check in this order: what we do not do, response type, PKCE, resource, scope."""
+        """Check in this order: what we do not do, response type, PKCE, key, resource, scope."""
         if "request" in fields:
             raise OAuthError("request_not_supported", "this server takes plain parameters only")
         if "request_uri" in fields:
@@ -135,6 +138,9 @@ class Authorizations:
         # RFC 7636 §4.3: without a method the meaning would be plain, which protects nothing.
         if fields.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
             raise OAuthError("invalid_request", "a code_challenge by S256 is needed")
+        dpop_jkt = fields.get("dpop_jkt")
+        if dpop_jkt is not None and not _JKT.fullmatch(dpop_jkt):
+            raise OAuthError("invalid_request", "dpop_jkt is the thumbprint of a key by SHA-256")
         resource = fields.get("resource")
         if resource is None or resource != self._profile.mcp_resource:
             raise OAuthError("invalid_target", "resource must name the MCP server, exactly")
@@ -149,6 +155,7 @@ class Authorizations:
             code_challenge=challenge,
             state=fields.get("state"),
             nonce=nonce,
+            dpop_jkt=dpop_jkt,
         )
 
     async def approve(self, asked: Asked, *, request_id: str, user_id: str, acr: str) -> str | None:
@@ -174,6 +181,7 @@ class Authorizations:
                 redirect_uri=asked.redirect_uri,
                 code_challenge=asked.code_challenge,
                 nonce=asked.nonce,
+                dpop_jkt=asked.dpop_jkt,
                 expires_in=CODE_LIFE,
             ),
         )

@@ -95,9 +95,17 @@ class DeviceStore(Protocol):
         ...
 
     async def redeem(
-        self, device_code: str, *, client_id: str, refresh_token: str | None
+        self,
+        device_code: str,
+        *,
+        client_id: str,
+        refresh_token: str | None,
+        bound_to: str | None = None,
     ) -> Consent | None:
-        """Use an approved request up; None when somebody was first or it no longer holds."""
+        """Use an approved request up; None when somebody was first or it no longer holds.
+
+        `bound_to` is the key that the refresh token is of use with.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from signoff.canonical import Json
-from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
+from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE
 from signoff.oauth.profile import AUTHORIZE_PATH, DEVICE_PATH, REGISTER_PATH, Profile
 
 
@@ -24,7 +24,7 @@ def with_hosts(document: Mapping[str, Json], profile: Profile) -> dict[str, Json
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": profile.client_documents,
-        "grant_types_supported": [*grants, AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE],
+        "grant_types_supported": [*grants, AUTHORIZATION_CODE, DEVICE_CODE],
         "scopes_supported": [*profile.host_scopes, "openid"],
         "token_endpoint_auth_methods_supported": [*methods, "none"],
     }

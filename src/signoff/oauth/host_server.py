@@ -11,18 +11,16 @@ from starlette.routing import Route
 
 from signoff.approvals.ports import Changes
 from signoff.oauth.client_auth import ClientAuthenticator
-from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
+from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE
 from signoff.oauth.device import DeviceEndpoint, DeviceStore
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import endpoint
 from signoff.oauth.grants.authorization_code import AuthorizationCodeGrant
 from signoff.oauth.grants.device_code import DeviceCodeGrant
-from signoff.oauth.grants.refresh_token import RefreshTokenGrant
-from signoff.oauth.host_tokens import CodeStore, Minter, RefreshStore
+from signoff.oauth.host_tokens import CodeStore, Minter
 from signoff.oauth.profile import DEVICE_PATH, REGISTER_PATH, Profile
 from signoff.oauth.register import RegistrationEndpoints, RegistrationStore
 from signoff.oauth.token import Grant
-from signoff.tokens.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,6 @@ class HostParts:
     """What hosts need kept. `changes` wakes held polls of devices."""
 
     codes: CodeStore
-    refresh_tokens: RefreshStore
     devices: DeviceStore
     registrations: RegistrationStore
     changes: Changes
@@ -39,17 +36,15 @@ class HostParts:
 def host_grants(
     parts: HostParts,
     profile: Profile,
-    keyring: Keyring,
+    minter: Minter,
     *,
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
     draining: Draining | None,
 ) -> dict[str, Grant]:
     """Return the grants of hosts by their type."""
-    minter = Minter(profile, keyring, now=now)
     return {
         AUTHORIZATION_CODE: AuthorizationCodeGrant(parts.codes, minter, now=now),
-        REFRESH_TOKEN: RefreshTokenGrant(parts.refresh_tokens, parts.codes, minter),
         DEVICE_CODE: DeviceCodeGrant(
             parts.devices,
             minter,

@@ -4,6 +4,7 @@ Owns the record of a consent, what its access token says (RFC 9068) and the port
 keeps both. One audience, the assistants' own door; nothing here opens anything upstream.
 """
 
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,17 @@ class HeldCode:
     redirect_uri: str
     code_challenge: str
     nonce: str | None
+    dpop_jkt: str | None
     expires_at: datetime
+    used: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRefresh:
+    """A refresh token as the store knows it. `jkt`: it is of use with this key only."""
+
+    consent: Consent
+    jkt: str | None
     used: bool
 
 
@@ -60,6 +71,7 @@ class NewCode:
     redirect_uri: str
     code_challenge: str
     nonce: str | None
+    dpop_jkt: str | None
     expires_in: timedelta
 
 
@@ -77,8 +89,15 @@ class CodeStore(Protocol):
         """Return a code of this client, used ones too."""
         ...
 
-    async def redeem(self, code: str, *, client_id: str, refresh_token: str | None) -> bool:
-        """Use a code up and keep its refresh token, in one statement's guard.
+    async def redeem(
+        self,
+        code: str,
+        *,
+        client_id: str,
+        refresh_token: str | None,
+        bound_to: str | None = None,
+    ) -> bool:
+        """Use a code up and keep its refresh token, bound to a key or not, by one guard.
 
         False: used, too old, revoked, or the person or client may not act now.
         """
@@ -92,12 +111,21 @@ class CodeStore(Protocol):
 class RefreshStore(Protocol):
     """Refresh tokens at rest, by hash."""
 
-    async def find(self, token: str, *, client_id: str) -> tuple[Consent, bool] | None:
-        """Return the consent behind a live or used token, and whether it was used."""
+    async def find(self, token: str, *, client_id: str) -> HeldRefresh | None:
+        """Return a live or used token of this client."""
         ...
 
-    async def rotate(self, token: str, *, client_id: str, successor: str) -> bool:
-        """Use a token up and keep its successor, in one transaction; False when it may not."""
+    async def rotate(
+        self, token: str, *, client_id: str, successor: str, bound_to: str | None = None
+    ) -> bool:
+        """Use a token up and keep its successor, in one transaction; False when it may not.
+
+        `bound_to` is the key of the successor.
+        """
+        ...
+
+    async def end(self, consent_id: str, *, why: Revocation, by: str) -> bool:
+        """End everything that came from a consent; False when it had ended before."""
         ...
 
     async def revoke(self, token: str, *, client_id: str) -> bool:
@@ -119,8 +147,9 @@ class Minter:
         scope: str,
         refresh_token: str | None,
         nonce: str | None = None,
+        jkt: str | None = None,
     ) -> Mapping[str, Json]:
-        """Return the token response."""
+        """Return the token response, its access token bound to `jkt` if there is one."""
         issued = int(self._now().timestamp())
         expires = issued + self._profile.client_token_s
         shared: dict[str, Json] = {
@@ -138,10 +167,11 @@ class Minter:
             "jti": secrets.token_urlsafe(16),
             "scope": scope,
             CONSENT_CLAIM: consent.id,
+            **({"cnf": {"jkt": jkt}} if jkt else {}),
         })
         answer: dict[str, Json] = {
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": "Bearer" if jkt is None else "DPoP",
             "expires_in": expires - issued,
             "scope": scope,
         }
@@ -158,6 +188,28 @@ class Minter:
 def new_refresh_token(client: Client) -> str | None:
     """Return a fresh refresh token for a client that may use one."""
     return secrets.token_urlsafe(32) if REFRESH_TOKEN in client.grant_types else None
+
+
+def key_of_refresh(client: Client, jkt: str | None) -> str | None:
+    """Return the key that a refresh token is bound to.
+
+    RFC 9449 §5: a public client's to the key it proves; any other proves who it is anyway.
+    """
+    return jkt if client.auth_method == "none" else None
+
+
+def check_key(bound_to: str | None, jkt: str | None) -> None:
+    """Refuse who does not prove the key that a code or a refresh token is bound to.
+
+    Raises:
+        OAuthError: `invalid_dpop_proof` without a proof, `invalid_grant` with another key's.
+    """
+    if bound_to is None:
+        return
+    if jkt is None:
+        raise OAuthError("invalid_dpop_proof", "this grant is bound to a key: prove it")
+    if not hmac.compare_digest(bound_to, jkt):
+        raise OAuthError("invalid_grant", "this grant is bound to another key")
 
 
 def check_resource(form: Form, consent: Consent) -> None:

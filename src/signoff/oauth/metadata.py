@@ -7,7 +7,7 @@ from typing import cast
 
 from signoff.canonical import Json
 from signoff.oauth.client_auth import METHODS
-from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, REFRESH_TOKEN
 from signoff.oauth.delivery import MODES
 from signoff.oauth.host_metadata import with_hosts
 from signoff.oauth.profile import (
@@ -35,7 +35,7 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "backchannel_user_code_parameter_supported": True,
         "introspection_endpoint": profile.url(INTROSPECT_PATH),
         "revocation_endpoint": profile.url(REVOKE_PATH),
-        "grant_types_supported": [CIBA, CLIENT_CREDENTIALS],
+        "grant_types_supported": [CIBA, CLIENT_CREDENTIALS, REFRESH_TOKEN],
         # Required by both specifications, also where there is no authorization endpoint.
         "response_types_supported": [],
         "subject_types_supported": ["public"],

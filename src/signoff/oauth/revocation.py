@@ -71,7 +71,7 @@ class TokenEndpoints:
         keyring: Keyring,
         revocations: Revocations,
         *,
-        refresh_tokens: RefreshRevocation | None,
+        refresh_tokens: RefreshRevocation,
         now: Callable[[], datetime],
     ) -> None:
         self._profile, self._authenticator, self._keyring = profile, authenticator, keyring
@@ -98,7 +98,7 @@ class TokenEndpoints:
             expires_at = datetime.fromtimestamp(float(cast("float", claims["exp"])), UTC)
             jti = str(claims["jti"])
             await self._revocations.revoke(jti, expires_at=expires_at, by=client.id)
-        elif claims is None and self._refresh_tokens is not None:
+        elif claims is None:
             await self._refresh_tokens.revoke(token, client_id=client.id)
         return {}
 

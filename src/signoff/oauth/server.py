@@ -20,14 +20,16 @@ from signoff.catalog.model import User
 from signoff.oauth.alias_forms import read_alias_form
 from signoff.oauth.backchannel import BackchannelEndpoint, People
 from signoff.oauth.client_auth import ClientAuthenticator
-from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Directory
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, REFRESH_TOKEN, Directory
 from signoff.oauth.dpop import Dpop
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import Endpoint, Handler, endpoint, json_response
 from signoff.oauth.exchange import Exchange
 from signoff.oauth.grants.ciba import CibaGrant
 from signoff.oauth.grants.client_credentials import ClientCredentialsGrant
+from signoff.oauth.grants.refresh_token import RefreshTokenGrant
 from signoff.oauth.host_server import HostParts, host_grants, host_routes
+from signoff.oauth.host_tokens import Minter
 from signoff.oauth.metadata import metadata, well_known_paths
 from signoff.oauth.openapi import OPENAPI_PATH, openapi
 from signoff.oauth.outcome import GateEndpoints
@@ -43,7 +45,7 @@ from signoff.oauth.profile import (
 )
 from signoff.oauth.revocation import TokenEndpoints
 from signoff.oauth.stores import Stores
-from signoff.oauth.token import TokenEndpoint
+from signoff.oauth.token import Grant, TokenEndpoint
 from signoff.oauth.user_codes import UserCodes
 from signoff.tokens.keyring import Keyring
 
@@ -89,10 +91,14 @@ def authorization_server(
         user_codes=UserCodes(stores.user_codes),
         now=now,
     )
+    minter = Minter(profile, keyring, now=now)
+    host: dict[str, Grant] = {}
+    if hosts is not None:
+        host = host_grants(hosts, profile, minter, now=now, monotonic=monotonic, draining=draining)
     token = TokenEndpoint(
         authenticator,
         Dpop(clients, urls=profile.token_urls(), now=now),
-        binding={
+        grants={
             CIBA: CibaGrant(
                 profile,
                 approvals,
@@ -104,17 +110,16 @@ def authorization_server(
                 draining=draining,
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
+            REFRESH_TOKEN: RefreshTokenGrant(stores.refresh_tokens, minter),
+            **host,
         },
-        grants={}
-        if hosts is None
-        else host_grants(hosts, profile, keyring, now=now, monotonic=monotonic, draining=draining),
     )
     issued = TokenEndpoints(
         profile,
         authenticator,
         keyring,
         stores.revocations,
-        refresh_tokens=hosts.refresh_tokens if hosts else None,
+        refresh_tokens=stores.refresh_tokens,
         now=now,
     )
     gate_endpoints = GateEndpoints(authenticator, approvals)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from signoff.oauth.callbacks import CallbackStore
+from signoff.oauth.host_tokens import RefreshStore
 from signoff.oauth.revocation import Revocations
 from signoff.oauth.user_codes import UserCodeStore
 
@@ -12,5 +13,6 @@ class Stores:
     """One port for each; `storage.provider` makes them over one database."""
 
     callbacks: CallbackStore
+    refresh_tokens: RefreshStore
     revocations: Revocations
     user_codes: UserCodeStore

@@ -22,19 +22,7 @@ _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=$|[,;])
 
 
 class Grant(Protocol):
-    """One grant type."""
-
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
-        """Return the members of the token response.
-
-        Raises:
-            OAuthError: there is no token, and why.
-        """
-        ...
-
-
-class BindingGrant(Protocol):
-    """A grant type whose access tokens can be bound to a key (RFC 9449)."""
+    """One grant type. Its access tokens can be bound to a key (RFC 9449)."""
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None
@@ -55,29 +43,22 @@ class TokenEndpoint:
         authenticator: ClientAuthenticator,
         dpop: Dpop,
         *,
-        binding: Mapping[str, BindingGrant],
         grants: Mapping[str, Grant],
     ) -> None:
-        """The tokens of `grants` are bearer tokens whatever the request proves."""
-        self._authenticator, self._dpop = authenticator, dpop
-        self._binding, self._grants = binding, grants
+        self._authenticator, self._dpop, self._grants = authenticator, dpop, grants
 
     async def __call__(self, http: Request, *, read: Read = read_form) -> Mapping[str, Json]:
         """Check in this order: body, client, grant type known and allowed, proof, the grant."""
         form = await read(http)
         client = await self._authenticator.authenticate(http, form)
         grant_type = form.require("grant_type")
-        if grant_type not in self._binding and grant_type not in self._grants:
+        if grant_type not in self._grants:
             raise OAuthError("unsupported_grant_type", "this server does not have this grant type")
         if grant_type not in client.grant_types:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
-        hold_s = hold_of(http)
-        if grant_type in self._binding:
-            jkt = await self._dpop.bound_to(http, client)
-            return await self._binding[grant_type].issue(client, form, hold_s=hold_s, jkt=jkt)
-        if client.dpop_bound:
-            raise OAuthError("unauthorized_client", "this client has bound tokens only")
-        return await self._grants[grant_type].issue(client, form, hold_s=hold_s)
+        jkt = await self._dpop.bound_to(http, client)
+        grant = self._grants[grant_type]
+        return await grant.issue(client, form, hold_s=hold_of(http), jkt=jkt)
 
 
 def hold_of(http: Request) -> int:

@@ -16,12 +16,13 @@ from signoff.storage.sqlite import Database, Tx
 ANSWERED: Final = "SELECT 1 FROM authorization_codes WHERE request_id = :request_id"
 ADD_CODE: Final = """
 INSERT INTO authorization_codes
-  (hash, consent_id, request_id, redirect_uri, code_challenge, nonce, expires_at)
-VALUES (:hash, :consent_id, :request_id, :redirect_uri, :code_challenge, :nonce, :expires_at)
+  (hash, consent_id, request_id, redirect_uri, code_challenge, nonce, dpop_jkt, expires_at)
+VALUES (:hash, :consent_id, :request_id, :redirect_uri, :code_challenge, :nonce, :dpop_jkt,
+        :expires_at)
 """
 FIND: Final = """
-SELECT consents.*, code.redirect_uri, code.code_challenge, code.nonce, code.expires_at,
-       code.used_at IS NOT NULL AS used
+SELECT consents.*, code.redirect_uri, code.code_challenge, code.nonce, code.dpop_jkt,
+       code.expires_at, code.used_at IS NOT NULL AS used
 FROM authorization_codes AS code JOIN consents ON consents.id = code.consent_id
 WHERE code.hash = :hash AND consents.client_id = :client_id
 """
@@ -55,6 +56,7 @@ class SqliteCodes:
                     "redirect_uri": code.redirect_uri,
                     "code_challenge": code.code_challenge,
                     "nonce": code.nonce,
+                    "dpop_jkt": code.dpop_jkt,
                     "expires_at": to_us(tx.now + code.expires_in),
                 },
             )
@@ -73,11 +75,19 @@ class SqliteCodes:
             redirect_uri=row["redirect_uri"],
             code_challenge=row["code_challenge"],
             nonce=row["nonce"],
+            dpop_jkt=row["dpop_jkt"],
             expires_at=from_us(row["expires_at"]),
             used=bool(row["used"]),
         )
 
-    async def redeem(self, code: str, *, client_id: str, refresh_token: str | None) -> bool:
+    async def redeem(
+        self,
+        code: str,
+        *,
+        client_id: str,
+        refresh_token: str | None,
+        bound_to: str | None = None,
+    ) -> bool:
         """Use a code up and keep its refresh token."""
 
         def job(tx: Tx) -> bool:
@@ -86,7 +96,8 @@ class SqliteCodes:
             if used is None:
                 return False
             if refresh_token is not None:
-                refresh_tokens.add(tx, refresh_token, consent_id=used["consent_id"])
+                consent_id = used["consent_id"]
+                refresh_tokens.add(tx, refresh_token, consent_id=consent_id, jkt=bound_to)
             facts = AuditEvent(
                 event="consent.code_redeemed", subject=used["consent_id"], actor=client_id
             )

@@ -196,7 +196,12 @@ class SqliteDevices:
         await self._database.write(lambda tx: tx.one(SLOWER, params))
 
     async def redeem(
-        self, device_code: str, *, client_id: str, refresh_token: str | None
+        self,
+        device_code: str,
+        *,
+        client_id: str,
+        refresh_token: str | None,
+        bound_to: str | None = None,
     ) -> Consent | None:
         """Use an approved request up, and keep its refresh token."""
         params = {"hash": hash_id(device_code), "client_id": client_id}
@@ -208,7 +213,7 @@ class SqliteDevices:
                 return None
             consent = _with_consent(row).consent
             if consent is not None and refresh_token is not None:
-                refresh_tokens.add(tx, refresh_token, consent_id=consent.id)
+                refresh_tokens.add(tx, refresh_token, consent_id=consent.id, jkt=bound_to)
             tx.audit(AuditEvent(event="device.redeemed", subject=used["id"], actor=client_id))
             return consent
 

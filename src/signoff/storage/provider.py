@@ -3,6 +3,7 @@
 from signoff.oauth.stores import Stores
 from signoff.sealed import Sealer
 from signoff.storage.callbacks import SqliteCallbacks
+from signoff.storage.refresh_tokens import SqliteRefreshTokens
 from signoff.storage.revocations import SqliteRevocations
 from signoff.storage.sqlite import Database
 from signoff.storage.user_codes import SqliteUserCodes
@@ -12,6 +13,7 @@ def provider_stores(database: Database, sealer: Sealer) -> Stores:
     """Return what `oauth.server.authorization_server` keeps its state in."""
     return Stores(
         callbacks=SqliteCallbacks(database, sealer),
+        refresh_tokens=SqliteRefreshTokens(database),
         revocations=SqliteRevocations(database),
         user_codes=SqliteUserCodes(database),
     )

@@ -6,18 +6,18 @@ Owns their statements. A used token stays until it would have expired, so that i
 from typing import Final
 
 from signoff.audit import AuditEvent
-from signoff.oauth.host_tokens import REFRESH_LIFE, Consent
+from signoff.oauth.host_tokens import REFRESH_LIFE, HeldRefresh, Revocation
 from signoff.sealed import hash_id
 from signoff.storage import consents
 from signoff.storage.clock import to_us
 from signoff.storage.sqlite import Database, Tx
 
 ADD: Final = """
-INSERT INTO refresh_tokens (hash, consent_id, issued_at, expires_at)
-VALUES (:hash, :consent_id, :now, :expires_at)
+INSERT INTO refresh_tokens (hash, consent_id, jkt, issued_at, expires_at)
+VALUES (:hash, :consent_id, :jkt, :now, :expires_at)
 """
 FIND: Final = """
-SELECT consents.*, token.used_at IS NOT NULL AS used
+SELECT consents.*, token.jkt, token.used_at IS NOT NULL AS used
 FROM refresh_tokens AS token JOIN consents ON consents.id = token.consent_id
 WHERE token.hash = :hash AND token.expires_at > :now
   AND consents.client_id = :client_id AND consents.revoked_at IS NULL
@@ -39,17 +39,21 @@ class SqliteRefreshTokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, token: str, *, client_id: str) -> tuple[Consent, bool] | None:
-        """Return the consent behind a live or used token, and whether it was used."""
+    async def find(self, token: str, *, client_id: str) -> HeldRefresh | None:
+        """Return a live or used token of this client."""
         params = {
             "hash": hash_id(token),
             "client_id": client_id,
             "now": to_us(self._database.now()),
         }
         row = await self._database.fetch_one(FIND, params)
-        return None if row is None else (consents.read(row), bool(row["used"]))
+        if row is None:
+            return None
+        return HeldRefresh(consent=consents.read(row), jkt=row["jkt"], used=bool(row["used"]))
 
-    async def rotate(self, token: str, *, client_id: str, successor: str) -> bool:
+    async def rotate(
+        self, token: str, *, client_id: str, successor: str, bound_to: str | None = None
+    ) -> bool:
         """Use a token up and keep its successor."""
 
         def job(tx: Tx) -> bool:
@@ -58,7 +62,7 @@ class SqliteRefreshTokens:
             used = tx.one(USE, params)
             if used is None:
                 return False
-            add(tx, successor, consent_id=used["consent_id"])
+            add(tx, successor, consent_id=used["consent_id"], jkt=bound_to)
             tx.audit(
                 AuditEvent(event="consent.refreshed", subject=used["consent_id"], actor=client_id)
             )
@@ -72,17 +76,24 @@ class SqliteRefreshTokens:
         if found is None:
             return False
         return await self._database.write(
-            lambda tx: consents.revoke(tx, found[0].id, why="revoked", by=client_id)
+            lambda tx: consents.revoke(tx, found.consent.id, why="revoked", by=client_id)
+        )
+
+    async def end(self, consent_id: str, *, why: Revocation, by: str) -> bool:
+        """End everything that came from a consent; False when it had ended before."""
+        return await self._database.write(
+            lambda tx: consents.revoke(tx, consent_id, why=why, by=by)
         )
 
 
-def add(tx: Tx, token: str, *, consent_id: str) -> None:
-    """Keep a fresh token."""
+def add(tx: Tx, token: str, *, consent_id: str, jkt: str | None) -> None:
+    """Keep a fresh token, of use with this key only if there is one."""
     tx.execute(
         ADD,
         {
             "hash": hash_id(token),
             "consent_id": consent_id,
+            "jkt": jkt,
             "now": tx.now_us,
             "expires_at": to_us(tx.now + REFRESH_LIFE),
         },

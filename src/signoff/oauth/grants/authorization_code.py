@@ -2,7 +2,8 @@
 
 Owns the order of the checks. A wrong verifier, redirect URI or resource leaves the code usable: who
 holds only the code can neither use nor burn it. A code that comes a second time revokes everything
-the first gave (§4.1.2).
+the first gave (§4.1.2). A code that was asked for with `dpop_jkt` comes with a proof of that key
+(RFC 9449 §10).
 """
 
 import base64
@@ -17,7 +18,14 @@ from signoff.canonical import Json
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
-from signoff.oauth.host_tokens import CodeStore, Minter, check_resource, new_refresh_token
+from signoff.oauth.host_tokens import (
+    CodeStore,
+    Minter,
+    check_key,
+    check_resource,
+    key_of_refresh,
+    new_refresh_token,
+)
 
 _MAX_CODE: Final = 256
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
@@ -29,8 +37,10 @@ class AuthorizationCodeGrant:
     def __init__(self, codes: CodeStore, minter: Minter, *, now: Callable[[], datetime]) -> None:
         self._codes, self._minter, self._now = codes, minter, now
 
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
-        """Check: known, unused, in time, redirect, verifier, resource; then use it up."""
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
+    ) -> Mapping[str, Json]:
+        """Check: known, unused, in time, redirect, verifier, key, resource; then use it up."""
         del hold_s
         code, redirect_uri = form.require("code"), form.require("redirect_uri")
         verifier = form.require("code_verifier")
@@ -47,6 +57,7 @@ class AuthorizationCodeGrant:
             raise _no_such_code("another redirect_uri")
         if not hmac.compare_digest(held.code_challenge, s256(verifier)):
             raise _no_such_code("another code_verifier")
+        check_key(held.dpop_jkt, jkt)
         check_resource(form, held.consent)
         refresh_token = new_refresh_token(client)
         # Signed first: what can fail fails before the code is gone.
@@ -56,8 +67,14 @@ class AuthorizationCodeGrant:
             scope=held.consent.scope,
             refresh_token=refresh_token,
             nonce=held.nonce,
+            jkt=jkt,
         )
-        if not await self._codes.redeem(code, client_id=client.id, refresh_token=refresh_token):
+        if not await self._codes.redeem(
+            code,
+            client_id=client.id,
+            refresh_token=refresh_token,
+            bound_to=key_of_refresh(client, jkt),
+        ):
             again = await self._codes.find(code, client_id=client.id)
             if again is not None and again.used:
                 await self._replayed(again.consent.id, client)

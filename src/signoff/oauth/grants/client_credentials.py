@@ -19,7 +19,7 @@ from signoff.tokens.keyring import Keyring
 
 
 class ClientCredentialsGrant:
-    """Implements `token.BindingGrant`."""
+    """Implements `token.Grant`."""
 
     def __init__(
         self,

@@ -18,7 +18,12 @@ from signoff.oauth.draining import Draining
 from signoff.oauth.errors import OAuthError, slow_down
 from signoff.oauth.forms import Form
 from signoff.oauth.grants.pace import Pace
-from signoff.oauth.host_tokens import Minter, check_resource, new_refresh_token
+from signoff.oauth.host_tokens import (
+    Minter,
+    check_resource,
+    key_of_refresh,
+    new_refresh_token,
+)
 
 _MAX_CODE: Final = 256
 _SHORTEST_WAIT_S: Final = 0.001
@@ -43,7 +48,9 @@ class DeviceCodeGrant:
         self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=held_at_most)
 
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
+    ) -> Mapping[str, Json]:
         """Return the tokens of an approved request, or say where it stands."""
         device_code = form.require("device_code")
         if len(device_code) > _MAX_CODE:
@@ -60,10 +67,17 @@ class DeviceCodeGrant:
         check_resource(form, device.consent)
         refresh_token = new_refresh_token(client)
         answer = self._minter.answer(
-            device.consent, client, scope=device.consent.scope, refresh_token=refresh_token
+            device.consent,
+            client,
+            scope=device.consent.scope,
+            refresh_token=refresh_token,
+            jkt=jkt,
         )
         redeemed = await self._devices.redeem(
-            device_code, client_id=client.id, refresh_token=refresh_token
+            device_code,
+            client_id=client.id,
+            refresh_token=refresh_token,
+            bound_to=key_of_refresh(client, jkt),
         )
         if redeemed != device.consent:
             raise _no_such_code("somebody was first, or it no longer holds")

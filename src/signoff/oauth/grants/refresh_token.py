@@ -2,6 +2,7 @@
 
 Owns rotation and what a reuse means: two parties hold the same token, so everything that came from
 the consent ends (RFC 9700 §4.14.2). There is no grace: a client that lost an answer signs in again.
+Who cannot prove the key of a bound token (RFC 9449 §5) can neither use nor burn it.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,12 @@ from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
 from signoff.oauth.host_tokens import (
-    CodeStore,
     Consent,
     Minter,
     RefreshStore,
+    check_key,
     check_resource,
+    key_of_refresh,
     new_refresh_token,
 )
 
@@ -26,11 +28,13 @@ _MAX_TOKEN: Final = 256
 class RefreshTokenGrant:
     """Implements `token.Grant`."""
 
-    def __init__(self, tokens: RefreshStore, codes: CodeStore, minter: Minter) -> None:
-        self._tokens, self._codes, self._minter = tokens, codes, minter
+    def __init__(self, tokens: RefreshStore, minter: Minter) -> None:
+        self._tokens, self._minter = tokens, minter
 
-    async def issue(self, client: Client, form: Form, *, hold_s: int) -> Mapping[str, Json]:
-        """Return new tokens for a refresh token: found, unused, same resource, no wider scope."""
+    async def issue(
+        self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
+    ) -> Mapping[str, Json]:
+        """Check: found, its key, unused, same resource, no wider scope; then use it up."""
         del hold_s
         token = form.require("refresh_token")
         found = None
@@ -38,24 +42,30 @@ class RefreshTokenGrant:
             found = await self._tokens.find(token, client_id=client.id)
         if found is None:
             raise _no_such_token("unknown, too old or revoked")
-        consent, used = found
-        if used:
+        check_key(found.jkt, jkt)
+        consent = found.consent
+        if found.used:
             await self._replayed(consent, client)
         check_resource(form, consent)
         scope = _narrowed(form, consent)
         successor = new_refresh_token(client)
         if successor is None:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
-        answer = self._minter.answer(consent, client, scope=scope, refresh_token=successor)
-        if not await self._tokens.rotate(token, client_id=client.id, successor=successor):
+        answer = self._minter.answer(consent, client, scope=scope, refresh_token=successor, jkt=jkt)
+        if not await self._tokens.rotate(
+            token,
+            client_id=client.id,
+            successor=successor,
+            bound_to=key_of_refresh(client, jkt),
+        ):
             again = await self._tokens.find(token, client_id=client.id)
-            if again is not None and again[1]:
+            if again is not None and again.used:
                 await self._replayed(consent, client)
             raise _no_such_token("somebody was first, or it no longer holds")
         return answer
 
     async def _replayed(self, consent: Consent, client: Client) -> None:
-        await self._codes.revoke(consent.id, why="refresh_token_replayed", by=client.id)
+        await self._tokens.end(consent.id, why="refresh_token_replayed", by=client.id)
         raise _no_such_token("used before; everything from its consent is revoked")
 
 

@@ -56,16 +56,19 @@ TABLES = (
       redirect_uri TEXT NOT NULL,
       code_challenge TEXT NOT NULL,
       nonce TEXT,
+      dpop_jkt TEXT,
       expires_at INTEGER NOT NULL,
       used_at INTEGER
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX authorization_codes_of ON authorization_codes (consent_id)",
-    # A used token stays: who shows it again has a copy that somebody else used.
+    # A used token stays: who shows it again has a copy that somebody else used. With `jkt`, it is
+    # of use only with a proof of that key (RFC 9449 §5).
     """
     CREATE TABLE refresh_tokens (
       hash BLOB PRIMARY KEY,
       consent_id TEXT NOT NULL REFERENCES consents (id) ON DELETE CASCADE,
+      jkt TEXT,
       issued_at INTEGER NOT NULL,
       expires_at INTEGER NOT NULL CHECK (expires_at > issued_at),
       used_at INTEGER
