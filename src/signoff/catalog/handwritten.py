@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
+from urllib.parse import unquote
 
 from signoff.canonical import Json
 from signoff.catalog.approving import Defaults
@@ -275,13 +276,37 @@ def _parameter(argument: str, name: str, place: Place, required: frozenset[str])
 
 
 def _marked_secret(schema: Mapping[str, Json]) -> frozenset[str]:
+    """Return the arguments with a mark anywhere inside them: each is hidden whole."""
     return frozenset(
-        name
-        for name, member in _properties(schema).items()
-        if isinstance(member, dict)
-        and (
-            member.get("writeOnly") is True
-            or member.get("format") == "password"
-            or member.get("secret") is True
-        )
+        name for name, member in _properties(schema).items() if _holds_mark(member, schema)
     )
+
+
+def _holds_mark(member: Json, schema: Mapping[str, Json]) -> bool:
+    waiting, followed = [member], set[str]()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            if (
+                part.get("writeOnly") is True
+                or part.get("format") == "password"
+                or part.get("secret") is True
+            ):
+                return True
+            waiting.extend(part.values())
+            ref = part.get("$ref")
+            if isinstance(ref, str) and ref not in followed:
+                followed.add(ref)
+                waiting.append(_target(ref, schema))
+    return False
+
+
+def _target(ref: str, schema: Mapping[str, Json]) -> Json:
+    """Return what a local `$ref` points at: a JSON pointer (RFC 6901) below `#`."""
+    found: Json = dict(schema)
+    for token in unquote(ref).removeprefix("#").split("/")[1:]:
+        step = token.replace("~1", "/").replace("~0", "~")
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
