@@ -87,6 +87,17 @@ def test_too_many_arguments_leave_the_required_and_the_first_and_any_may_be_pass
     assert "additionalProperties" not in fitted
 
 
+def test_what_arguments_need_beside_them_goes_before_any_argument_does() -> None:
+    names = [f"argument_{n}" for n in range(40)]
+    many: dict[str, Json] = {name: {"type": "string"} for name in names}
+    together: Json = {name: [*names] for name in names}
+    fitted, was_cut = fit({**a_schema(**many), "dependentRequired": together}, 2_000)
+
+    assert was_cut
+    assert "dependentRequired" not in fitted
+    assert set(at(fitted, "properties")) == {"name", "inner", *names}
+
+
 def test_required_arguments_are_never_lost_however_many_there_are() -> None:
     many: dict[str, Json] = {f"argument_{n}": {"type": "string"} for n in range(300)}
     needed: Json = [*many]

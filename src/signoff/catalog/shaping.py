@@ -26,8 +26,8 @@ _ONES: Final = ("items", "additionalProperties", "contains", "propertyNames", "n
 _SKELETON: Final = ("type", "enum", "contentEncoding")
 _WORDS: Final = frozenset({"description", "default", "deprecated", "examples"})
 _REFERENCE: Final = frozenset({"$ref"})
-_NEGATIVE: Final = frozenset({"$defs", "not", "if", "then", "else"})
-"""What would refuse more, or make no sense, once a part of it is cut."""
+_NEGATIVE: Final = frozenset({"$defs", "not", "if", "then", "else", "dependentRequired"})
+"""What would refuse more, make no sense, or outweigh the arguments, once a part of it is cut."""
 _MORE: Final = "and {} more arguments"
 _MORE_SIZE: Final = len('"description":"",') + len(_MORE) + 4
 _POINTER: Final = "#/$defs/"
