@@ -55,6 +55,8 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
             "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
             "revocation_endpoint_auth_methods_supported": methods,
             "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+            "signoff_withdraw_endpoint": f"{ISSUER}/ciba/withdraw",
+            "signoff_outcome_endpoint": f"{ISSUER}/ciba/outcome",
             "dpop_signing_alg_values_supported": algorithms,
             "acr_values_supported": ["session"],
             "authorization_details_types_supported": ["tool_call", "payment"],

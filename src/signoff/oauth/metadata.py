@@ -14,8 +14,10 @@ from signoff.oauth.profile import (
     BACKCHANNEL_PATH,
     INTROSPECT_PATH,
     JWKS_PATH,
+    OUTCOME_PATH,
     REVOKE_PATH,
     TOKEN_PATH,
+    WITHDRAW_PATH,
     Profile,
 )
 from signoff.tokens.keys import ALGORITHM
@@ -47,6 +49,9 @@ def metadata(profile: Profile) -> dict[str, Json]:
         "introspection_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "revocation_endpoint_auth_methods_supported": [*METHODS],
         "revocation_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
+        # Ours: by these a gate in a process of its own tells a sidecar from any other provider.
+        "signoff_withdraw_endpoint": profile.url(WITHDRAW_PATH),
+        "signoff_outcome_endpoint": profile.url(OUTCOME_PATH),
         "dpop_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "acr_values_supported": [*profile.acr_values],
         "authorization_details_types_supported": cast("list[Json]", types),

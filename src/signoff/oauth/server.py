@@ -39,8 +39,10 @@ from signoff.oauth.profile import (
     BACKCHANNEL_PATH,
     INTROSPECT_PATH,
     JWKS_PATH,
+    OUTCOME_PATH,
     REVOKE_PATH,
     TOKEN_PATH,
+    WITHDRAW_PATH,
     Profile,
 )
 from signoff.oauth.revocation import TokenEndpoints
@@ -130,8 +132,8 @@ def authorization_server(
         (ALIAS_TOKEN_PATH, partial(token, read=read_alias_form)),
         (INTROSPECT_PATH, issued.introspect),
         (REVOKE_PATH, issued.revoke),
-        ("/ciba/withdraw", gate_endpoints.withdraw),
-        ("/ciba/outcome", gate_endpoints.outcome),
+        (WITHDRAW_PATH, gate_endpoints.withdraw),
+        (OUTCOME_PATH, gate_endpoints.outcome),
     )
     # A reverse proxy may hand on the issuer's path or take it off: both arrive.
     prefixes = ("", profile.path) if profile.path else ("",)
