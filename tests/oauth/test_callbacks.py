@@ -404,5 +404,31 @@ async def test_what_the_outbox_keeps_of_a_callback_tells_nothing(
     await provider.decide(auth_req_id, client_id=client.client.id)
     statement = "SELECT subject, payload FROM outbox WHERE kind = 'ciba.callback'"
     (row,) = await database.fetch_all(statement)
-    assert json.loads(row["payload"]) == {}
+    assert json.loads(row["payload"]) == {"lane": client.client.id}
     assert auth_req_id not in row["subject"]
+
+
+async def test_a_client_that_does_not_answer_delays_no_other_client(provider: Provider) -> None:
+    entered, given_up = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        entered.set()
+        while await reader.read(65_536):
+            pass
+        given_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "localhost", 0)
+    dead_port = server.sockets[0].getsockname()[1]
+    async with server, listening() as listener:
+        dead = await called_back(provider, "ping", f"http://localhost:{dead_port}/ciba")
+        well = await called_back(provider, "ping", listener.url)
+        to_dead = await asked(provider, dead)
+        to_well = await asked(provider, well)
+        async with telling(provider):
+            await provider.decide(to_dead, client_id=dead.client.id)
+            await entered.wait()
+            await provider.decide(to_well, client_id=well.client.id)
+            assert (await listener.next()).body == {"auth_req_id": to_well}
+            assert not given_up.is_set()
+            assert (await poll(provider, dead, to_dead)).status_code == 200

@@ -1,7 +1,9 @@
 """The outbox: at least once, in order for each subject, later when it fails, not for ever."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -61,7 +63,9 @@ async def test_messages_are_due_in_the_order_they_came(database: Database) -> No
     await enqueue(database, "x", kind="other")
 
     assert await Outbox(database).due(KIND) == [
-        Message(id=number, kind=KIND, subject=subject, payload={"of": subject}, attempts=0)
+        Message(
+            id=number, kind=KIND, subject=subject, lane=KIND, payload={"of": subject}, attempts=0
+        )
         for number, subject in enumerate(("c", "a", "b"), start=1)
     ]
 
@@ -86,7 +90,7 @@ async def test_a_message_waits_for_an_earlier_one_of_its_subject(
     assert await due(outbox) == ["b"]
 
     clock.turn(1)
-    again = (await outbox.due(KIND))[0]
+    again = (await outbox.due(KIND))[-1]  # behind what never failed
     assert (again.id, again.attempts) == (first.id, 1)
     await outbox.done(again)
     assert [message.id for message in await outbox.due(KIND)] == [2, 3]
@@ -193,3 +197,149 @@ async def test_a_crash_between_delivery_and_done_delivers_again(database: Databa
     await drained(Outbox(database), channel)
 
     assert channel.taken == ["a", "a"]
+
+
+class Doors:
+    """Endpoints: each takes one delivery at a time, or fails, or answers nothing."""
+
+    def __init__(self, *, silent: frozenset[str] = frozenset()) -> None:
+        self.taken: list[str] = []
+        self.inside: Counter[str] = Counter()
+        self.most_at_once = 0
+        self.silent = silent
+        self.news = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def deliver(self, subject: str, payload: Mapping[str, Json]) -> None:
+        door = str(payload["lane"])
+        assert not self.inside[door], f"two deliveries to {door} at once"
+        self.inside[door] += 1
+        self.most_at_once = max(self.most_at_once, self.inside.total())
+        self.news.set()
+        try:
+            if door in self.silent:
+                await self.released.wait()
+            await asyncio.sleep(0)
+            self.taken.append(subject)
+        finally:
+            self.inside[door] -= 1
+            self.news.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not holds():
+                self.news.clear()
+                await self.news.wait()
+
+
+async def to_doors(database: Database, *messages: tuple[str, str]) -> None:
+    """Enqueue messages by subject and door."""
+
+    def work(tx: Tx) -> None:
+        for subject, door in messages:
+            tx.enqueue(KIND, subject, {"lane": door})
+
+    await database.write(work)
+
+
+@asynccontextmanager
+async def draining(outbox: Outbox, doors: Doors) -> AsyncGenerator[None, None]:
+    work = asyncio.create_task(outbox.drain(KIND, doors.deliver))
+    try:
+        yield
+    finally:
+        doors.released.set()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_a_door_that_does_not_answer_delays_no_other(database: Database) -> None:
+    doors = Doors(silent=frozenset({"dead"}))
+    await to_doors(database, ("d1", "dead"), ("d2", "dead"), ("a1", "a"), ("b1", "b"))
+    async with draining(Outbox(database), doors):
+        await doors.until(lambda: set(doors.taken) == {"a1", "b1"})
+        await to_doors(database, ("a2", "a"))
+        await doors.until(lambda: "a2" in doors.taken)
+        assert doors.inside["dead"] == 1
+
+
+async def test_one_door_is_told_one_thing_after_the_other_in_order(database: Database) -> None:
+    doors = Doors()
+    await to_doors(database, *((f"m{number}", "one") for number in range(50)))
+    async with draining(Outbox(database), doors):
+        await doors.until(lambda: len(doors.taken) == 50)
+    assert doors.taken == [f"m{number}" for number in range(50)]
+    assert doors.most_at_once == 1
+
+
+async def test_no_more_doors_are_told_at_once_than_the_bound(database: Database) -> None:
+    names = [f"d{number}" for number in range(30)]
+    doors = Doors(silent=frozenset(names))
+    await to_doors(database, *((f"to-{name}", name) for name in names))
+    async with draining(Outbox(database, at_once=4), doors):
+        await doors.until(lambda: doors.inside.total() == 4)
+        doors.released.set()
+        await doors.until(lambda: len(doors.taken) == 30)
+    assert doors.most_at_once == 4
+
+
+async def test_doors_that_fail_leave_half_of_the_places_to_others(database: Database) -> None:
+    dead = [f"dead{number}" for number in range(20)]
+    doors = Doors(silent=frozenset(dead))
+    failed = asyncio.Event()
+
+    async def deliver(subject: str, payload: Mapping[str, Json]) -> None:
+        if subject.startswith("first") and not failed.is_set():
+            raise ConnectionError(subject)
+        await doors.deliver(subject, payload)
+
+    await to_doors(database, *((f"first-{name}", name) for name in dead))
+    outbox = Outbox(database, at_once=4, backoff_s=lambda _: 3600.0)
+    work = asyncio.create_task(outbox.drain(KIND, deliver))
+    async with asyncio.timeout(60):
+        while await outbox.due(KIND):  # noqa: ASYNC110 — every first one fails
+            await asyncio.sleep(0.001)
+    failed.set()
+    await to_doors(database, *((f"next-{name}", name) for name in dead))
+    await doors.until(lambda: doors.inside.total() == 2)
+    await to_doors(database, *((f"m{number}", f"good{number}") for number in range(10)))
+    await doors.until(lambda: len(doors.taken) == 10)
+    assert {subject[0] for subject in doors.taken} == {"m"}
+    doors.released.set()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_a_stop_lets_what_is_on_its_way_arrive_and_begins_nothing_more(
+    database: Database,
+) -> None:
+    doors = Doors(silent=frozenset({"slow"}))
+    await to_doors(database, ("s1", "slow"), ("s2", "slow"))
+    work = asyncio.create_task(Outbox(database).drain(KIND, doors.deliver))
+    await doors.until(lambda: doors.inside["slow"] == 1)
+    work.cancel()
+    await asyncio.sleep(0)
+    doors.released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert doors.taken == ["s1"]
+    rows = await database.fetch_all("SELECT subject FROM outbox")
+    assert [row["subject"] for row in rows] == ["s2"]
+
+
+async def test_a_store_that_takes_no_writes_is_not_asked_in_a_hurry(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    doors = Doors()
+    await to_doors(database, ("a", "one"))
+    await database.write(
+        lambda tx: tx.execute(
+            "CREATE TRIGGER kept BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'kept'); END"
+        )
+    )
+    async with draining(Outbox(database), doors):
+        await doors.until(lambda: doors.taken == ["a"])
+        await to_doors(database, ("b", "two"))
+        await doors.until(lambda: "b" in doors.taken)
+        assert doors.taken == ["a", "b"]
+    assert "the outbox waits for the store" in caplog.text

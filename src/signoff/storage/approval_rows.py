@@ -232,7 +232,8 @@ def tell(tx: Tx, after: Approval, *, actor: str, details: Mapping[str, Json] | N
     if after.status not in (Status.PENDING, Status.REDEEMED):
         for row in tx.all(CALLBACKS_OF, {"id": after.id, "status": after.status}):
             # CIBA Core §10.2: the client is told after the COMMIT, when its poll would succeed.
-            tx.enqueue(CALLBACK, row["ticket"].hex(), {})
+            # One client at a time, and none waits for another that does not answer.
+            tx.enqueue(CALLBACK, row["ticket"].hex(), {"lane": after.client_id})
 
 
 class LostSwapError(Exception):
