@@ -57,7 +57,6 @@ async def test_auth0_python_works_against_us_as_against_its_own(here: Served, ve
 @pytest.mark.seed("D2")
 @pytest.mark.seed("D5")
 @pytest.mark.seed("D8")
-@pytest.mark.seed("P23")
 @pytest.mark.parametrize("method", ["secret", "key"])
 async def test_a_tool_wrapped_by_auth0_ai_runs_after_a_yes_and_never_without(
     tmp_path: Path, method: str
