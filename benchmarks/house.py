@@ -1,10 +1,11 @@
-"""The processes of a benchmark: `signoff serve`, the bare server, the API behind both.
+"""The processes of a benchmark: `signoff serve`, the bare server, FastMCP, the API behind them.
 
 Owns starting and stopping them, the catalogue they serve, the callers' tokens and the reading of
 their memory and CPU (Linux). Every house has its own ports and a directory that goes with it.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from benchmarks import peer
 from benchmarks.wire import Connection
 
 from signoff.app.store import opened
@@ -33,6 +35,35 @@ from signoff.tokens.keyring import Keyring
 ROOT: Final = Path(__file__).parents[1]
 _START_S: Final = 30.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_ITEM: Final = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "owner": {"type": "string"},
+        "balance": {"type": "number"},
+        "currency": {"type": "string"},
+    },
+    "required": ["id", "balance"],
+}
+SPEC: Final[dict[str, Any]] = {
+    "openapi": "3.0.3",
+    "info": {"title": "Items", "version": "1"},
+    "paths": {
+        "/items/{id}": {
+            "get": {
+                "operationId": "read_item",
+                "summary": "Read an item.",
+                "parameters": [
+                    {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "responses": {
+                    "200": {"description": "ok", "content": {"application/json": {"schema": _ITEM}}}
+                },
+            }
+        }
+    },
+}
+"""What the servers that take one are made from."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,20 @@ class House:
 
 
 @asynccontextmanager
+async def fastmcp(directory: Path, upstream: Process) -> AsyncGenerator[Process, None]:
+    """Run FastMCP over `upstream`, made from the same spec."""
+    spec = directory / "fastmcp-spec.json"
+    spec.write_text(json.dumps(SPEC))
+    python = await asyncio.to_thread(peer.interpreter)
+    port = _free_port()
+    program = str(Path(__file__).with_name("fastmcp_server.py"))
+    url = f"http://127.0.0.1:{upstream.port}"
+    arguments = (program, str(port), url, str(spec))
+    async with _started(port, *arguments, python=str(python)) as process:
+        yield Process(port, process)
+
+
+@asynccontextmanager
 async def house(*, users: int = 1, callers_each: int = 1) -> AsyncGenerator[House, None]:
     """Run all three. `tokens[n]` of signoff acts for user `u{n // callers_each}`."""
     with tempfile.TemporaryDirectory(prefix="signoff-bench-") as name:
@@ -99,14 +144,15 @@ async def signoff(
     port = _free_port()
     data_dir = private_dir(Path(tempfile.mkdtemp(dir=directory)))
     config = data_dir.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(_catalogue(port, upstream, users)))
+    data_dir.with_suffix(".json").write_text(json.dumps(SPEC))
+    config.write_text(yaml.safe_dump(_catalogue(port, upstream, users, f"{data_dir.name}.json")))
     tokens = await _tokens(data_dir, f"http://localhost:{port}", users, callers_each)
     arguments = ("signoff", "serve", "--config", config, "--port", port, "--data-dir", data_dir)
     async with _started(port, "-m", *map(str, arguments)) as process:
         yield Signoff(port, process, data_dir, tokens)
 
 
-def _catalogue(port: int, upstream: Process, users: int) -> dict[str, Any]:
+def _catalogue(port: int, upstream: Process, users: int, spec: str) -> dict[str, Any]:
     item: dict[str, Any] = {
         "type": "object",
         "properties": {"id": {"type": "string"}, "amount": {"type": "integer"}},
@@ -120,15 +166,14 @@ def _catalogue(port: int, upstream: Process, users: int) -> dict[str, Any]:
             "wait_budgets": {"bench": "600s"},
         },
         "auth": {"local_user": "u0"},
-        "upstreams": {"api": {"base_url": f"http://127.0.0.1:{upstream.port}", "timeout": "10s"}},
+        "upstreams": {
+            "api": {
+                "openapi": spec,
+                "base_url": f"http://127.0.0.1:{upstream.port}",
+                "timeout": "10s",
+            }
+        },
         "capabilities": [
-            {
-                "name": "read_item",
-                "description": "Read an item.",
-                "upstream": "api",
-                "request": {"method": "GET", "path": "/items/{id}"},
-                "input": {**item, "properties": {"id": {"type": "string"}}},
-            },
             {
                 "name": "pay_item",
                 "description": "Pay for an item.",
@@ -176,9 +221,11 @@ async def _python(module: str, *arguments: str) -> AsyncGenerator[Process, None]
 
 
 @asynccontextmanager
-async def _started(port: int, *arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+async def _started(
+    port: int, *arguments: str, python: str = sys.executable
+) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, start_new_session=True,
+        python, *arguments, cwd=ROOT, start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
         stderr=None if os.environ.get("BENCH_VERBOSE") else asyncio.subprocess.DEVNULL,
     )  # fmt: skip
