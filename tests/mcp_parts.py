@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import gate_parts
@@ -106,15 +106,21 @@ class Bank:
     payments: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     headers: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
     balance: Callable[[str], Any] = field(default=lambda account: {"account": account})
+    events: Callable[[], AsyncGenerator[bytes, None]] | None = None
+    """What is streamed in place of an answer."""
 
     def app(self) -> Starlette:
-        async def pay(request: Request) -> JSONResponse:
+        async def pay(request: Request) -> Response:
             self.headers.append(dict(request.headers))
             self.payments.append(await request.json())
+            if self.events is not None:
+                return StreamingResponse(self.events(), media_type="text/event-stream")
             return JSONResponse({"paid": len(self.payments)}, status_code=201)
 
-        async def read(request: Request) -> JSONResponse:
+        async def read(request: Request) -> Response:
             self.headers.append(dict(request.headers))
+            if self.events is not None:
+                return StreamingResponse(self.events(), media_type="text/event-stream")
             return JSONResponse(self.balance(request.path_params["account"]))
 
         return Starlette(

@@ -104,7 +104,7 @@ class Attachments:
     ) -> Answer | None:
         call = waiting.call
         deadline = asyncio.get_running_loop().time() + budget_s
-        voice = _Voice(report)
+        voice = Voice(report)
         with self._changes.watch("call", call.id) as watch, self._gate.listening(call.id):
             nobody: str | None = None
             stale = True  # whatever happened before the watch began was not announced to it
@@ -155,7 +155,7 @@ class Attachments:
             self._pauses.discard(pause)
 
 
-class _Voice:
+class Voice:
     """Progress of one request: rising numbers, and no wait for a reader that does not read."""
 
     def __init__(self, report: Report) -> None:

@@ -3,7 +3,7 @@
 A Protocol only; `gate/pipeline.py` implements it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -24,8 +24,12 @@ class Gate(Protocol):
         arguments: Mapping[str, Json],
         *,
         said: str | None,
+        report: Callable[[str], None],
     ) -> Answer:
-        """Answer at once: a result, that a person is being asked, or why it does not go."""
+        """Answer at once: a result, that a person is being asked, or why it does not go.
+
+        `report` hears how far a call is that needs nobody; it returns at once.
+        """
         ...
 
     async def look(self, caller: Caller, call_id: str) -> Answer | None:

@@ -20,13 +20,14 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from starlette.requests import Request
 
-from signoff.assistant.attach import Attachments
+from signoff.assistant.attach import Attachments, Report
 from signoff.assistant.auth import CALLER_KEY
 from signoff.assistant.builtin import BuiltinName, builtin_named, validator
 from signoff.assistant.large import Finder, meta_named
 from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing
 from signoff.assistant.ports import Gate
 from signoff.assistant.results import WireResult, answered, failure, finished, pending
+from signoff.assistant.telling import telling
 from signoff.canonical import Json
 from signoff.catalog.model import Capability, ToolSpec
 from signoff.catalog.registry import Registry
@@ -160,7 +161,8 @@ class Tools:
         if spec is None:
             raise self._unknown(caller, name)
         again = _was_sent_before(context)
-        return await self._call_tool(spec, caller, info, arguments, again=again)
+        async with telling(_reporter(context)) as report:
+            return await self._call_tool(spec, caller, info, arguments, again=again, report=report)
 
     def _describe(self, caller: Caller, info: ClientInfo, name: str) -> WireResult:
         described = self.listing.described(caller, name, info.name)
@@ -185,6 +187,7 @@ class Tools:
         arguments: dict[str, Json],
         *,
         again: bool,
+        report: Callable[[str], None],
     ) -> Answer:
         said: str | None = None
         if self.listing.takes_note(spec) and NOTE in arguments:
@@ -195,7 +198,7 @@ class Tools:
             said = note.strip() or None
         if again and not self._safe_again(spec):
             raise _NotDoneError(_STOPPED)
-        return await self._gate.call(caller, info, spec.name, arguments, said=said)
+        return await self._gate.call(caller, info, spec.name, arguments, said=said, report=report)
 
     async def _call_builtin(
         self,
@@ -226,10 +229,8 @@ class Tools:
     async def _attach(
         self, context: Context, caller: Caller, info: ClientInfo, waiting: Waiting
     ) -> Answer:
-        async def report(count: int, text: str) -> None:
-            await context.session.report_progress(count, None, text)
-
         budget_s = self._waits.budget_s(info.name)
+        report = _reporter(context)
         answer = await self._waits.wait(caller, waiting, report=report, budget_s=budget_s)
         if answer is None:
             raise _NotDoneError(_NO_SUCH_CALL)
@@ -272,6 +273,13 @@ def _caller(context: Context) -> Caller:
     if not isinstance(found, Caller):
         raise MCPError(_INVALID_PARAMS, "who is asking is not known")
     return found
+
+
+def _reporter(context: Context) -> Report:
+    async def report(count: int, text: str) -> None:
+        await context.session.report_progress(count, None, text)
+
+    return report
 
 
 def _claimed(context: Context) -> ClientInfo:

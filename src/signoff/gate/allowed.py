@@ -68,7 +68,7 @@ class AllowedCalls:
         """
         tool = call.tool
         if tool.method in _READS:
-            sent = await self._transports.send(call.request, call.upstream, fresh=False)
+            sent = await self._sent(call)
             fetch = tool.pagination.fetch if tool.pagination is not None else None
             if fetch is not None and tool.method == "GET":
                 return await self._read_on(call, sent, fetch)
@@ -108,12 +108,19 @@ class AllowedCalls:
             reading.take(sent, url=request.url)
         return reading.result()
 
+    async def _sent(self, call: AllowedCall) -> Sent:
+        def tell(number: int, shown: str) -> None:
+            # The upstream's words, as such: the assistant gets them all as the result.
+            call.report(f"Event {number} from {call.upstream.name}: {shown}")
+
+        return await self._transports.send(call.request, call.upstream, fresh=False, tell=tell)
+
     async def _send_audited(self, call: AllowedCall) -> ToolResult:
         tool = call.tool
         told = _Told(subject=f"call_{secrets.token_urlsafe(16)}", actor=call.caller.client_id)
         facts = {"tool": tool.name, "rule": call.allow.rule}
         await self._calls.record(told.event("call.allowed", facts))
-        sent = await self._transports.send(call.request, call.upstream, fresh=False)
+        sent = await self._sent(call)
         facts["outcome"] = type(classify(tool, sent)).__name__
         if isinstance(sent, Answered):
             facts["status"] = str(sent.status)

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 import httpcore2
 
-from signoff.upstream.exchange import ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
+from signoff.upstream.exchange import CutBy, ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
 from signoff.upstream.streams import is_stream
 from signoff.upstream.target import UpstreamError
 
@@ -25,6 +25,7 @@ _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_
 _MOST: Final = 100
 _MOST_IDLE: Final = 50
 _IDLE_S: Final = 4.0  # less than the 5 s after which many servers close
+_SUCCESSES: Final = range(200, 300)  # RFC 9110 §15.3
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -185,23 +186,37 @@ async def _exchanged(
     response = await pool.handle_async_request(message)
     trace.watch.status = response.status
     streamed = is_stream(_media_type(response.headers))
+    listener = outgoing.listener if streamed and response.status in _SUCCESSES else None
     chunks: list[bytes] = []
     size, cut = 0, False
+    cut_by: CutBy = "size"
     try:
         _check_framing(response)
+        if listener is not None:
+            listener.begin(response.headers)
         async with asyncio.timeout_at(outgoing.stream_until if streamed else None):
             async for chunk in response.aiter_stream():
                 chunks.append(chunk)
                 size += len(chunk)
+                if listener is not None:
+                    listener.arrived(chunk)
                 if size > outgoing.limit:
                     cut = True
                     break
     except TimeoutError:
-        cut = True
+        cut, cut_by = True, "time"
+    except _FAILURES:
+        if listener is None:
+            raise
+        cut, cut_by = True, "closed"  # what came until then is worth more than nothing
     finally:
         await response.aclose()
     return Incoming(
-        status=response.status, headers=list(response.headers), body=b"".join(chunks), cut=cut
+        status=response.status,
+        headers=list(response.headers),
+        body=b"".join(chunks),
+        cut=cut,
+        cut_by=cut_by,
     )
 
 

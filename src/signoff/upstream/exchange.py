@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 from signoff.upstream.guard import Guard
 
 Fault = Literal["connect", "request", "answer", "closed"]
+CutBy = Literal["size", "time", "closed"]
+"""Why an answer is not whole: it was too large, did not end in time, or the connection broke."""
 
 
 class ExchangeError(Exception):
@@ -46,16 +48,31 @@ class Outgoing:
     limit: int = 1_048_576
     stream_until: float | None = None
     """By the loop's clock: an answer that is a stream is cut then, and what came of it returned."""
+    listener: "Listener | None" = field(default=None, repr=False)
+    """Follows a 2xx answer that is a stream. Then one that breaks off is an answer that is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """An answer. `cut` means the body went on beyond the limit."""
+    """An answer. `cut` means that the body went on, or would have."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
     cut: bool
+    cut_by: CutBy = "size"
+
+
+class Listener(Protocol):
+    """Whoever follows an answer while it comes. Both return at once, and raise nothing."""
+
+    def begin(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take note that an answer begins."""
+        ...
+
+    def arrived(self, chunk: bytes) -> None:
+        """Take the next bytes of its body."""
+        ...
 
 
 class Watch(Protocol):

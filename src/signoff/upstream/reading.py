@@ -32,5 +32,6 @@ def answered_of(incoming: Incoming, traces: Sequence[bytes], *, limit: int) -> A
         headers=shown_headers(incoming.headers, traces),
         body=without_cut_trace(body, traces) if cut else body,
         truncated=cut,
+        cut_by=incoming.cut_by,
         unread=unread,
     )

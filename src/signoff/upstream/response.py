@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, assert_never
 from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.wire import StreamKind
+from signoff.upstream.exchange import CutBy
 from signoff.upstream.json_cut import cut_json
 from signoff.upstream.pages import advice, counts, next_arguments
 from signoff.upstream.redact import REQUEST_IDS
@@ -80,6 +81,11 @@ _CHARSETS: Final = frozenset({
     "windows-1251",
     "windows-1252",
 })
+_CUT_STREAMS: Final[Mapping[CutBy, str]] = {
+    "size": "The stream goes on.",
+    "time": "The stream did not end in time.",
+    "closed": "The connection was closed before the stream ended.",
+}
 _HTML: Final = re.compile(
     rb"^[\s\xef\xbb\xbf]*(?:<!--.*?-->\s*)*<(?:!doctype html|html\b)", re.IGNORECASE | re.DOTALL
 )
@@ -170,8 +176,8 @@ def _content(
     tool: ToolSpec, answered: Answered, line: str, arguments: Mapping[str, Json] | None
 ) -> ToolResult:
     media_type, _ = _media_type(answered)
-    if (kind := stream_kind(tool, media_type)) and (text := _decoded(answered)) is not None:
-        return _events(text, kind, answered)
+    if kind := stream_kind(tool, media_type):
+        return _events(answered.body.decode("utf-8", "replace"), kind, answered)
     if _may_be_json(media_type) and (result := _json(tool, answered, arguments)):
         return result
     if _is_text(media_type) and (text := _decoded(answered)) is not None:
@@ -197,7 +203,8 @@ def _events(text: str, kind: StreamKind, answered: Answered) -> ToolResult:
     events = events_of(text, kind, limit=LIMIT, cut=answered.truncated)
     texts = [compact(events.values)]
     if events.more:
-        texts.append(f"The stream goes on. Its first {len(events.values)} events are shown.")
+        count = "1 event" if len(events.values) == 1 else f"{len(events.values)} events"
+        texts.append(f"{_CUT_STREAMS[answered.cut_by]} Here is what came before: {count}.")
     return told(texts, {"result": events.values}, meta={"truncated": True} if events.more else None)
 
 

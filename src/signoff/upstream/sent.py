@@ -6,13 +6,16 @@ Owns the outcomes that the gate decides on. Knows no HTTP client.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from signoff.upstream.exchange import CutBy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The upstream answered, and the answer was read.
 
     `headers` are only those that may be shown, lower-case names; credentials are taken out of
-    headers and body. `truncated` means the body was cut at the upstream's `max_response_bytes`.
+    headers and body. `truncated` means the body is not whole, `cut_by` why: it is larger than the
+    upstream's `max_response_bytes`, or a stream that did not end in time, or broke off.
     `unread` says why the body was not read at all, None when it was.
     """
 
@@ -20,6 +23,7 @@ class Answered:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool = False
+    cut_by: CutBy = "size"
     unread: str | None = None
 
     def header(self, name: str) -> str | None:

@@ -11,7 +11,6 @@ the query come after it.
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, nullcontext
@@ -29,7 +28,8 @@ from signoff.upstream.app_upstream import served
 from signoff.upstream.client import HttpClient
 from signoff.upstream.client_credentials import TokenSource
 from signoff.upstream.credentials import Credentials, problems_of, with_cookies, with_query
-from signoff.upstream.exchange import Client, ExchangeError, Fault, Outgoing
+from signoff.upstream.exchange import Client, ExchangeError, Outgoing
+from signoff.upstream.failures import after, failed
 from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Resolve
 from signoff.upstream.headers import CredentialError, References, parsed
@@ -38,6 +38,7 @@ from signoff.upstream.reading import answered_of
 from signoff.upstream.retries import pause_before_next
 from signoff.upstream.routes import Route, Routes, route_to
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
+from signoff.upstream.streams import Following, Tell
 from signoff.upstream.target import UpstreamError
 
 __all__ = ["Answered", "Changed", "NotSent", "Sent", "Transports", "Unknown"]
@@ -170,6 +171,7 @@ class Transports:
         fresh: bool,
         approval_token: SecretStr | None = None,
         before_first_byte: BeforeFirstByte | None = None,
+        tell: Tell | None = None,
     ) -> Sent:
         """Send `request` within the upstream's `timeout_s`.
 
@@ -177,7 +179,8 @@ class Transports:
         something. Otherwise a request that may be repeated is, within the deadline, when the
         upstream says "not now" or a kept connection turns out to be closed.
         Whatever `before_first_byte` raises comes out of here as it is, and nothing was sent.
-        The time it takes does not count.
+        The time it takes does not count. `tell` hears of the events of an answer that is a stream,
+        as they come; then a stream that breaks off is an answer with what came.
         """
         routes = self._routes.get(upstream.name)
         if routes is None or self._client is None:
@@ -185,7 +188,7 @@ class Transports:
         route = routes.find(request)
         if route is None:
             return Changed(reason=f"the address of {upstream.name} changed since the approval")
-        attempt = _Attempt(self._client, route, upstream, before_first_byte, fresh=fresh)
+        attempt = _Attempt(self._client, route, upstream, before_first_byte, fresh=fresh, tell=tell)
         if fresh or not request.repeatable:
             return await self._once(request, upstream, attempt, approval_token, upstream.timeout_s)
         loop = asyncio.get_running_loop()
@@ -270,6 +273,7 @@ class Transports:
             headers += ((k.encode(), v.encode()) for k, v in placed["header"].items())
         if attempt.fresh:
             headers.append((b"Connection", b"close"))
+        traces = [trace for secret in secrets for trace in self._references.traces(secret)]
         return _Ready(
             Outgoing(
                 method=request.method,
@@ -279,8 +283,9 @@ class Transports:
                 body=request.body,
                 limit=upstream.max_response_bytes,
                 stream_until=asyncio.get_running_loop().time() + upstream.timeout_s * _STREAM_PART,
+                listener=Following(attempt.tell, traces) if attempt.tell is not None else None,
             ),
-            tuple(trace for secret in secrets for trace in self._references.traces(secret)),
+            tuple(traces),
         )
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
@@ -322,6 +327,7 @@ class _Attempt:
     upstream: Upstream
     before_first_byte: BeforeFirstByte | None
     fresh: bool
+    tell: Tell | None = None
 
     async def send(self, ready: _Ready, timeout_s: float) -> Sent:
         name = self.upstream.name
@@ -333,14 +339,14 @@ class _Attempt:
                     self.route.origin, ready.outgoing, flight, fresh=self.fresh
                 )
         except ExchangeError as error:
-            return _failed(error, flight, name)
+            return failed(error, left=flight.left, status=flight.status, name=name)
         except TimeoutError:
             if flight.stopped is not None or not deadline.expired():
                 raise
             limit = f"within {self.upstream.timeout_s:g} s"
             if not flight.left:
                 return NotSent(reason=f"{name}: no connection {limit}")
-            return Unknown(reason=f"{name}: no full answer {limit}{_after(flight)}")
+            return Unknown(reason=f"{name}: no full answer {limit}{after(flight.status)}")
         if not flight.left:
             return Unknown(reason=f"{name} answered before the request was recorded as sent")
         return answered_of(incoming, ready.traces, limit=self.upstream.max_response_bytes)
@@ -358,38 +364,3 @@ class _Unwatched:
 
 def _is_secure(upstream: Upstream) -> bool:
     return upstream.base_url.startswith("https:")
-
-
-_FAULTS: Final[Mapping[Fault, str]] = {
-    "connect": "the connection was not made",
-    "request": "the request breaks HTTP's rules",
-    "answer": "the connection was closed, or the answer breaks HTTP's rules",
-    "closed": "the connection was closed before the answer ended",
-}
-
-
-def _failed(error: ExchangeError, flight: _Flight, name: str) -> NotSent | Unknown:
-    """Say what a failure means. No words of the other side are passed on."""
-    reason = f"{name}: {_FAULTS[error.fault]}"
-    if not flight.left:
-        return NotSent(reason=f"{reason}{_cause(error)}", transient=error.fault == "connect")
-    stale = error.reused and error.fault in ("closed", "answer") and flight.status is None
-    return Unknown(reason=reason + _after(flight), stale=stale)
-
-
-def _after(flight: _Flight) -> str:
-    return "" if flight.status is None else f", after status {flight.status}"
-
-
-def _cause(error: ExchangeError) -> str:
-    """Return the operating system's or TLS's words for a connection that was not made."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return f" (certificate: {seen.verify_message})"
-        if isinstance(seen, OSError) and seen.strerror:
-            # asyncio adds the address to the kernel's words; an assistant is not told it.
-            words = os.strerror(seen.errno) if seen.errno and seen.errno > 0 else seen.strerror
-            return f" ({words.lower()})"
-        seen = seen.__cause__ or seen.__context__
-    return ""
