@@ -142,7 +142,7 @@ class Authorizations:
         if dpop_jkt is not None and not _JKT.fullmatch(dpop_jkt):
             raise OAuthError("invalid_request", "dpop_jkt is the thumbprint of a key by SHA-256")
         resource = fields.get("resource")
-        if resource is None or resource != self._profile.mcp_resource:
+        if resource is None or resource not in self._profile.host_resources:
             raise OAuthError("invalid_target", "resource must name the MCP server, exactly")
         nonce = fields.get("nonce")
         if nonce is not None and not _NONCE.fullmatch(nonce):

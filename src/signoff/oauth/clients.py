@@ -272,8 +272,9 @@ class MachineClients:
         expires_in: timedelta | None = None,
         delivery: Delivery | None = None,
         dpop_bound: bool | None = None,
+        jwks: str | None = None,
     ) -> Client:
-        """Change what is given; the rest stays.
+        """Change what is given; the rest stays. Keys replace all there were.
 
         Raises:
             ClientError: there is no such client, or a value is wrong.
@@ -288,6 +289,7 @@ class MachineClients:
             expires_at=before.expires_at if expires_in is None else self._now() + expires_in,
             delivery=delivery or before.delivery,
             dpop_bound=before.dpop_bound if dpop_bound is None else dpop_bound,
+            jwks=before.jwks if jwks is None else jwks,
         )
         _check(after, now=self._now())
         if not await self._store.update(after, by=by):

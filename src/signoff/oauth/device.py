@@ -130,9 +130,9 @@ class DeviceEndpoint:
         client = await self._authenticator.authenticate(http, form)
         if DEVICE_CODE not in client.grant_types:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
-        resource = self._profile.mcp_resource
-        if resource is None or form.resources != (resource,):
+        if len(form.resources) != 1 or form.resources[0] not in self._profile.host_resources:
             raise OAuthError("invalid_target", "resource must name the MCP server, exactly")
+        resource = form.resources[0]
         scope = host_scope(form.get("scope"), self._profile)
         device_code, user_code = await self._open(client, scope=scope, resource=resource)
         shown = f"{user_code[:4]}-{user_code[4:]}"

@@ -41,7 +41,7 @@ def metadata(profile: Profile) -> dict[str, Json]:
         # Required by both specifications, also where there is no authorization endpoint.
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "scopes_supported": ["openid", *(profile.host_scopes if profile.mcp_resource else ())],
+        "scopes_supported": ["openid", *(profile.host_scopes if profile.host_resources else ())],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*METHODS],
         "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],

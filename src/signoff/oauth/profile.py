@@ -30,6 +30,8 @@ DEVICE_PATH: Final = "/oauth2/device_authorization"
 class Profile:
     """`gate_audiences` are the upstreams' audiences, beside `{issuer}/gate`.
 
+    `mcp_resource` is the MCP edge in this process, `resources` are those in others.
+
     `details_types` are the `authorization_details` types other clients may use, each with its
     schema. `assertion_audience`: `issuer` (draft rfc7523bis) or `ciba` (also the endpoints' URLs,
     CIBA Core §7.1).
@@ -38,6 +40,7 @@ class Profile:
     issuer: str
     gate_audiences: frozenset[str] = frozenset()
     mcp_resource: str | None = None
+    resources: frozenset[str] = frozenset()
     acr_values: tuple[str, ...] = ("session",)
     details_types: Mapping[str, Validator] = field(default_factory=dict[str, Validator])
     assertion_audience: Literal["issuer", "ciba"] = "issuer"
@@ -57,6 +60,12 @@ class Profile:
     def path(self) -> str:
         """The path of the issuer, empty for most."""
         return urlsplit(self.issuer).path.rstrip("/")
+
+    @property
+    def host_resources(self) -> frozenset[str]:
+        """The MCP edges that hosts may have tokens for."""
+        here = () if self.mcp_resource is None else (self.mcp_resource,)
+        return self.resources.union(here)
 
     @property
     def gate_audience(self) -> str:

@@ -112,7 +112,9 @@ def resource(form: Form, client: Client, profile: Profile) -> str:
     if len(form.resources) > 1:
         raise OAuthError("invalid_target", "a token has one audience: name one resource")
     if client.role == "gate":
-        allowed = {profile.gate_audience, *profile.gate_audiences} - {profile.mcp_resource}
+        # What the operator gave the gate elsewhere, whose catalogue is not known here.
+        allowed = {profile.gate_audience, *profile.gate_audiences, *client.audiences}
+        allowed -= profile.host_resources
         default = profile.gate_audience
     else:
         allowed = set(client.audiences)

@@ -40,7 +40,7 @@ UPDATE clients SET name = :name, scopes = :scopes, audiences = :audiences, metad
                    expires_at = :expires_at, updated_at = :now, delivery_mode = :delivery_mode,
                    notification_endpoint = :notification_endpoint,
                    request_signing_alg = :request_signing_alg, user_code = :user_code,
-                   dpop_bound = :dpop_bound
+                   dpop_bound = :dpop_bound, jwks = :jwks
 WHERE id = :id
 """
 ROTATE: Final = """
@@ -234,6 +234,7 @@ def _params(client: Client) -> dict[str, object]:
         "request_signing_alg": client.delivery.request_signing_alg,
         "user_code": int(client.delivery.user_code),
         "dpop_bound": int(client.dpop_bound),
+        "jwks": client.jwks,
     }
 
 

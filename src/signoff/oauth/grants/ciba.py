@@ -6,7 +6,6 @@ choices: a denied request answers `access_denied` and an expired one `expired_to
 as it is remembered; unknown, another client's, used and lapsed are one answer.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -16,13 +15,14 @@ from signoff.approvals.ports import Ticket
 from signoff.approvals.request import Status
 from signoff.approvals.service import Approvals
 from signoff.canonical import Json
-from signoff.oauth.approval_tokens import Minted, still
+from signoff.oauth.approval_tokens import still
 from signoff.oauth.callbacks import CallbackStore
 from signoff.oauth.clients import Client
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import OAuthError, busy, slow_down
 from signoff.oauth.exchange import Exchange, no_such_grant
 from signoff.oauth.forms import Form
+from signoff.oauth.grants.handing_out import HandingOut
 from signoff.oauth.grants.pace import Pace
 from signoff.oauth.profile import Profile
 from signoff.oauth.revocation import Revocations
@@ -30,7 +30,6 @@ from signoff.sealed import hash_id
 
 _MAX_ID: Final = 256
 _SHORTEST_WAIT_S: Final = 0.001
-_UNDELIVERED_S: Final = 60.0
 _STRIKES: Final = 5
 
 
@@ -54,8 +53,7 @@ class CibaGrant:
         self._now, self._monotonic = now, monotonic
         self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=profile.held_at_most)
-        self._exchanges: set[asyncio.Task[Minted]] = set()
-        self._undelivered: dict[tuple[str, str], tuple[float, Minted]] = {}
+        self._handing_out = HandingOut(monotonic)
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
@@ -66,9 +64,8 @@ class CibaGrant:
             raise no_such_grant("too long")
         if client.delivery.mode == "push":
             return await self._fallen_back(client, auth_req_id)
-        kept = self._undelivered.pop((client.id, auth_req_id), None)
-        if kept is not None and kept[0] > self._monotonic():
-            return kept[1].answer
+        if (kept := self._handing_out.kept(client, auth_req_id)) is not None:
+            return kept.answer
         ticket = await self._approvals.find(auth_req_id, client_id=client.id)
         if ticket is not None and ticket.status is Status.REDEEMED:
             # RFC 6749 §4.1.2, of codes: an id that comes again after its tokens left was stolen,
@@ -81,9 +78,12 @@ class CibaGrant:
         if ticket.status is not Status.PENDING:
             self._pace.forget(auth_req_id)
         if ticket.status is Status.APPROVED:
-            return await self._deliver(
+            exchange = self._exchange.tokens(
                 client, auth_req_id, ticket.approval_id, jkt=jkt, resources=form.resources
             )
+            return (await self._handing_out.once(client, auth_req_id, exchange)).answer
+        if (kept := self._handing_out.kept(client, auth_req_id)) is not None:
+            return kept.answer  # another poll of the same gate was faster by a moment
         raise _without_token(client, ticket)
 
     async def _pending(
@@ -119,38 +119,6 @@ class CibaGrant:
                 if until - self._monotonic() <= 0 or self._draining.begun:
                     return latest
                 await self._draining.wait(watch.changed(max(remaining, _SHORTEST_WAIT_S)))
-
-    async def _deliver(
-        self,
-        client: Client,
-        auth_req_id: str,
-        approval_id: str,
-        *,
-        jkt: str | None,
-        resources: tuple[str, ...],
-    ) -> Mapping[str, Json]:
-        """Exchange the yes in a task of its own: a poll that is cancelled does not tear it apart.
-
-        The tokens of a cancelled poll wait a minute for the next poll of the same client, so they
-        are handed out once, and not never.
-        """
-        exchange = asyncio.create_task(
-            self._exchange.tokens(client, auth_req_id, approval_id, jkt=jkt, resources=resources)
-        )
-        self._exchanges.add(exchange)
-        exchange.add_done_callback(self._exchanges.discard)
-        try:
-            return (await asyncio.shield(exchange)).answer
-        except asyncio.CancelledError:
-            exchange.add_done_callback(lambda done: self._keep(client.id, auth_req_id, done))
-            raise
-
-    def _keep(self, client_id: str, auth_req_id: str, done: "asyncio.Task[Minted]") -> None:
-        now = self._monotonic()
-        alive = {key: kept for key, kept in self._undelivered.items() if kept[0] > now}
-        self._undelivered = alive
-        if not done.cancelled() and done.exception() is None:
-            self._undelivered[client_id, auth_req_id] = (now + _UNDELIVERED_S, done.result())
 
     async def _fallen_back(self, client: Client, auth_req_id: str) -> Mapping[str, Json]:
         """Answer a push client: only what a push could not deliver."""
