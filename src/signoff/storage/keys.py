@@ -5,7 +5,7 @@ no rotation rule; see `tokens.keyring.Keyring`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
@@ -13,19 +13,28 @@ from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Tx
 from signoff.tokens.keyring import StoredKey
 
-LOAD: Final = "SELECT kid, private, created_at, signs_from FROM signing_keys ORDER BY signs_from"
-ADD: Final = """
-INSERT INTO signing_keys (kid, private, created_at, signs_from)
-VALUES (:kid, :private, :created_at, :signs_from)
+LOAD: Final = """
+SELECT kid, private, created_at, signs_from FROM signing_keys WHERE purpose = :purpose
+ORDER BY signs_from
 """
-REMOVE: Final = "DELETE FROM signing_keys WHERE kid = :kid"
+ADD: Final = """
+INSERT INTO signing_keys (kid, purpose, private, created_at, signs_from)
+VALUES (:kid, :purpose, :private, :created_at, :signs_from)
+"""
+REMOVE: Final = "DELETE FROM signing_keys WHERE kid = :kid AND purpose = :purpose"
 
 
 class SqliteKeys:
-    """Implements `tokens.keyring.KeyStore`."""
+    """Implements `tokens.keyring.KeyStore` for one purpose: our tokens, or the gate's assertions.
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        self._database, self._sealer = database, sealer
+    A key is sealed for its purpose too: in the wrong place it opens nothing.
+    """
+
+    def __init__(
+        self, database: Database, sealer: Sealer, purpose: Literal["issuer", "client"] = "issuer"
+    ) -> None:
+        self._database, self._sealer, self._purpose = database, sealer, purpose
+        self._column = "private" if purpose == "issuer" else f"private of a {purpose}"
 
     async def load(self) -> Sequence[StoredKey]:
         """Return every key still published, oldest first."""
@@ -33,18 +42,18 @@ class SqliteKeys:
             StoredKey(
                 kid=row["kid"],
                 private=self._sealer.open(
-                    row["private"], table="signing_keys", row=row["kid"], column="private"
+                    row["private"], table="signing_keys", row=row["kid"], column=self._column
                 ),
                 created_at=from_us(row["created_at"]),
                 signs_from=from_us(row["signs_from"]),
             )
-            for row in await self._database.fetch_all(LOAD)
+            for row in await self._database.fetch_all(LOAD, {"purpose": self._purpose})
         ]
 
     async def add(self, key: StoredKey) -> None:
         """Keep a new key, sealed, with an audit row."""
         private = self._sealer.seal(
-            key.private, table="signing_keys", row=key.kid, column="private"
+            key.private, table="signing_keys", row=key.kid, column=self._column
         )
 
         def job(tx: Tx) -> None:
@@ -52,6 +61,7 @@ class SqliteKeys:
                 ADD,
                 {
                     "kid": key.kid,
+                    "purpose": self._purpose,
                     "private": private,
                     "created_at": to_us(key.created_at),
                     "signs_from": to_us(key.signs_from),
@@ -65,7 +75,7 @@ class SqliteKeys:
         """Forget a key whose last token has expired, with an audit row."""
 
         def job(tx: Tx) -> None:
-            if tx.execute(REMOVE, {"kid": kid}):
+            if tx.execute(REMOVE, {"kid": kid, "purpose": self._purpose}):
                 tx.audit(AuditEvent(event="key.removed", subject=kid, actor="system"))
 
         await self._database.write(job)

@@ -124,6 +124,7 @@ TABLES = (
     """
     CREATE TABLE signing_keys (
       kid TEXT PRIMARY KEY,
+      purpose TEXT NOT NULL CHECK (purpose IN ('issuer', 'client')),
       private BLOB NOT NULL,
       created_at INTEGER NOT NULL,
       signs_from INTEGER NOT NULL
