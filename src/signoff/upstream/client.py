@@ -1,30 +1,28 @@
 """The HTTP client: exchanges over httpcore2, the transport under httpx2. HTTP/1.1, exact bytes.
 
-Owns connections by origin: over a Unix socket, or TCP with TLS whose certificate is always
-verified for the name that was asked for, wherever it resolved to. The client's trace hook runs
-`watch.leave` right before the first byte. Reads no proxy setting, follows no redirect, never
-repeats a request.
+Owns one exchange: over a Unix socket, or TCP with TLS whose certificate is always verified for the
+name that was asked for, wherever it resolved to. On a fresh connection the client's trace hook runs
+`watch.leave` right before the first byte; on a kept one (`kept.py`) it runs once there is one.
+Reads no proxy setting, follows no redirect, never repeats a request.
 """
 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import httpcore2
 
 from signoff.upstream.exchange import CutBy, ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
+from signoff.upstream.kept import KeptConnections
+from signoff.upstream.network import Network
 from signoff.upstream.streams import is_stream
 from signoff.upstream.target import UpstreamError
 
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 _BEFORE_REQUEST: Final = "connection."
 _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
-_MOST: Final = 100
-_MOST_IDLE: Final = 50
-_IDLE_S: Final = 4.0  # less than the 5 s after which many servers close
 _SUCCESSES: Final = range(200, 300)  # RFC 9110 §15.3
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -42,6 +40,10 @@ _FAILURES: Final = tuple(_FAULTS)
 
 class _StoppedError(Exception):
     """Raised inside the client's hook, so that its own handling of errors cannot swallow it."""
+
+
+class _UnreachableError(ExchangeError):
+    """No connection was made to this address; the next one may do."""
 
 
 @dataclass(slots=True)
@@ -73,13 +75,19 @@ class _Trace:
         self.left = True
 
 
+class _Carrier(Protocol):
+    """A connection, or a pool of one."""
+
+    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response: ...
+
+
 class HttpClient:
-    """Exchanges with pooled or fresh connections. `tls` gives what verifies certificates."""
+    """Exchanges with kept or fresh connections. `tls` gives what verifies certificates."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        # One pool an origin: a connection verified for one name never carries another's request.
-        self._pools: dict[Origin, httpcore2.AsyncConnectionPool] = {}
+        self._network = Network()
+        self._kept = KeptConnections(self._network, tls)
 
     async def exchange(
         self, origin: Origin, outgoing: Outgoing, watch: Watch, *, fresh: bool
@@ -89,44 +97,18 @@ class HttpClient:
         Raises:
             ExchangeError: there is no whole answer.
         """
-        async with AsyncExitStack() as stack:
-            if fresh:
-                pool = await stack.enter_async_context(self._pool(origin, idle=0))
-            else:
-                pool = self._pools.get(origin) or self._kept(origin)
-            trace = _Trace(watch)
-            last: ExchangeError | None = None
-            for address in await self._addresses(origin):
-                try:
-                    return await self._once(pool, address, origin, outgoing, trace)
-                except ExchangeError as error:
-                    if error.fault != "connect" or trace.left:
-                        raise
-                    last = error
-            raise last or ExchangeError("connect")
+        once = self._alone if fresh else self._shared
+        last: ExchangeError | None = None
+        for address in await self._addresses(origin):
+            try:
+                return await once(address, origin, outgoing, watch)
+            except _UnreachableError as error:
+                last = error
+        raise last or ExchangeError("connect")
 
     async def close(self) -> None:
         """Close every connection."""
-        pools, self._pools = tuple(self._pools.values()), {}
-        for pool in pools:
-            await pool.aclose()
-
-    def _kept(self, origin: Origin) -> httpcore2.AsyncConnectionPool:
-        return self._pools.setdefault(origin, self._pool(origin, idle=_MOST_IDLE))
-
-    def _pool(self, origin: Origin, *, idle: int) -> httpcore2.AsyncConnectionPool:
-        # Without TLS an empty context does: loading the system's certificates costs 20 ms.
-        secure = origin.scheme == "https"
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            max_connections=_MOST,
-            max_keepalive_connections=idle,
-            keepalive_expiry=_IDLE_S,
-            http1=True,
-            http2=False,
-            retries=0,
-            uds=None if origin.socket is None else str(origin.socket),
-        )
+        await self._kept.close()
 
     async def _addresses(self, origin: Origin) -> list[str]:
         if origin.guard is None:
@@ -136,23 +118,49 @@ class HttpClient:
         except (OSError, UnicodeError) as error:
             raise ExchangeError("connect") from error
 
-    async def _once(
-        self,
-        pool: httpcore2.AsyncConnectionPool,
-        address: str,
-        origin: Origin,
-        outgoing: Outgoing,
-        trace: _Trace,
+    async def _alone(
+        self, address: str, origin: Origin, outgoing: Outgoing, watch: Watch
+    ) -> Incoming:
+        trace = _Trace(watch)
+        # Without TLS an empty context does: loading the system's certificates costs 20 ms.
+        secure = origin.scheme == "https"
+        pool = httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            max_connections=1,
+            max_keepalive_connections=0,
+            http1=True,
+            http2=False,
+            retries=0,
+            uds=None if origin.socket is None else str(origin.socket),
+            network_backend=self._network,
+        )
+        message = _message(address, origin, outgoing, trace)
+        async with pool:
+            try:
+                return await _exchanged(pool, message, outgoing, watch)
+            except (*_FAILURES, _StoppedError) as error:
+                if trace.stopped is not None:
+                    raise trace.stopped from None
+                fault = _fault_of(error)
+                if fault == "connect" and not trace.left:
+                    raise _UnreachableError(fault) from error
+                raise ExchangeError(fault, reused=not trace.connected) from error
+
+    async def _shared(
+        self, address: str, origin: Origin, outgoing: Outgoing, watch: Watch
     ) -> Incoming:
         try:
-            return await _exchanged(
-                pool, _message(address, origin, outgoing, trace), outgoing, trace
-            )
-        except (*_FAILURES, _StoppedError) as error:
-            if trace.stopped is not None:
-                raise trace.stopped from None
-            fault = _fault_of(error)
-            raise ExchangeError(fault, reused=not trace.connected) from error
+            connection, reused = await self._kept.take(origin, address)
+        except httpcore2.ConnectError as error:
+            raise _UnreachableError("connect") from error
+        message = _message(address, origin, outgoing, None)
+        try:
+            await watch.leave()
+            return await _exchanged(connection, message, outgoing, watch)
+        except _FAILURES as error:
+            raise ExchangeError(_fault_of(error), reused=reused) from error
+        finally:
+            await self._kept.give_back(origin, address, connection)
 
 
 def _fault_of(error: Exception) -> Fault:
@@ -162,7 +170,9 @@ def _fault_of(error: Exception) -> Fault:
     return "closed"
 
 
-def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) -> httpcore2.Request:
+def _message(
+    address: str, origin: Origin, outgoing: Outgoing, trace: _Trace | None
+) -> httpcore2.Request:
     headers = [(b"Host", outgoing.host.encode()), *outgoing.headers]
     if outgoing.body is not None:
         headers.append((b"Content-Length", b"%d" % len(outgoing.body)))
@@ -173,18 +183,15 @@ def _message(address: str, origin: Origin, outgoing: Outgoing, trace: _Trace) ->
         httpcore2.URL(scheme=origin.scheme, host=address, port=origin.port, target=outgoing.target),
         headers=headers,
         content=outgoing.body or b"",
-        extensions={"trace": trace, "sni_hostname": origin.host},
+        extensions={} if trace is None else {"trace": trace, "sni_hostname": origin.host},
     )
 
 
 async def _exchanged(
-    pool: httpcore2.AsyncConnectionPool,
-    message: httpcore2.Request,
-    outgoing: Outgoing,
-    trace: _Trace,
+    carrier: _Carrier, message: httpcore2.Request, outgoing: Outgoing, watch: Watch
 ) -> Incoming:
-    response = await pool.handle_async_request(message)
-    trace.watch.status = response.status
+    response = await carrier.handle_async_request(message)
+    watch.status = response.status
     streamed = is_stream(_media_type(response.headers))
     listener = outgoing.listener if streamed and response.status in _SUCCESSES else None
     chunks: list[bytes] = []
