@@ -34,4 +34,10 @@ def answered_of(incoming: Incoming, traces: Sequence[bytes], *, limit: int) -> A
         truncated=cut,
         cut_by=incoming.cut_by,
         unread=unread,
+        location=_location(incoming, traces),
     )
+
+
+def _location(incoming: Incoming, traces: Sequence[bytes]) -> str | None:
+    found = [value for name, value in incoming.headers if name.lower() == b"location"]
+    return redacted(found[0], traces).decode("latin-1") if len(found) == 1 else None
