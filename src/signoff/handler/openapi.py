@@ -162,7 +162,8 @@ class OpenApiHandler:
         if tool is None:
             raise CallError("unknown_tool", f"There is no tool {name[:100]!r}.")
         call = _Call(tool=tool, arguments=self._checked(tool, arguments), context=context)
-        match decide(self.api.policy, tool):
+        verdict = decide(self.api.policy, tool)
+        match verdict:
             case Deny(reason=reason):
                 raise CallError("denied_by_policy", f"{name} is not allowed here: {reason}")
             case Allow():
@@ -174,8 +175,8 @@ class OpenApiHandler:
                 with self._resolver.given() as given:
                     request, upstream = await self._signed_off(call, reason, given)
                     sent = await self._transports.send(request, upstream, fresh=True)
-            case _ as other:
-                assert_never(other)
+            case _:
+                assert_never(verdict)
         return answer_of(
             tool,
             sent,

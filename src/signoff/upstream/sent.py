@@ -14,15 +14,10 @@ class Answered:
     """The upstream answered, and the answer was read.
 
     `headers` are only those that may be shown, lower-case names; credentials are taken out of
-<<<<<<< HEAD
     headers and body. `truncated` means the body is not whole, `cut_by` why: it is larger than the
     upstream's `max_response_bytes`, or a stream that did not end in time, or broke off.
-    `unread` says why the body was not read at all, None when it was.
-=======
-    headers and body. `truncated` means the body was cut at the upstream's `max_response_bytes`.
     `unread` says why the body was not read at all, None when it was. `location` is where the
     answer's Location leads, whole: to be recognised, never to be shown or followed.
->>>>>>> 06b07a4 (Call the tools of a spec from a program's own loop, with approvals it cannot skip)
     """
 
     status: int
