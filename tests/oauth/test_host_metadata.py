@@ -37,7 +37,7 @@ async def test_hosts_are_told_what_they_need(house: HostHouse) -> None:
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": True,
-        "scopes_supported": ["mcp", "payments", "openid"],
+        "scopes_supported": ["mcp", "payments", "openid", "offline_access"],
     }
     assert {name: told[name] for name in expected} == expected
     assert set(told["grant_types_supported"]) == {

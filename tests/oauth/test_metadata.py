@@ -43,7 +43,7 @@ async def test_both_well_known_addresses_tell_the_same_truth(provider: Provider)
             "grant_types_supported": [CIBA, "client_credentials", "refresh_token"],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
-            "scopes_supported": ["openid", "mcp"],
+            "scopes_supported": ["openid", "offline_access", "mcp"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": [
                 "client_secret_basic",

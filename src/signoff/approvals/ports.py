@@ -147,6 +147,14 @@ class NotYours:
     """Unknown, or not for this user: the same to whoever asks."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lasting:
+    """A yes that goes on: a consent comes of it, and the first refresh token, by its hash."""
+
+    consent_id: str
+    refresh_token: bytes = field(repr=False)
+
+
 Decision: TypeAlias = Decided | TooLate | Mismatch | NotYours
 Verdict: TypeAlias = Literal["approve", "deny"]
 
@@ -209,9 +217,11 @@ class ApprovalStore(Protocol):
         jti: str,
         decided_at: datetime,
         undelivered: bytes | None = None,
+        lasting: Lasting | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; None when somebody was first or it does not hold.
 
+        `lasting` is kept in the same transaction: its consent names this approval.
         `undelivered` is an answer to be pushed: it is kept, sealed, until it has arrived. Else
         a crash after it and before the token arrived: the yes is gone, the call lapses.
         """

@@ -19,6 +19,7 @@ from signoff.approvals.ports import (
     Caps,
     Changes,
     Decision,
+    Lasting,
     NotOpened,
     Opening,
     Ticket,
@@ -192,6 +193,7 @@ class Approvals:
         jti: str,
         decided_at: datetime,
         undelivered: bytes | None = None,
+        lasting: Lasting | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; one caller gets the approval, all others None."""
         return await self._store.redeem(
@@ -200,6 +202,7 @@ class Approvals:
             jti=jti,
             decided_at=decided_at,
             undelivered=undelivered,
+            lasting=lasting,
         )
 
     async def withdraw(self, auth_req_id: str, *, client_id: str) -> Status | None:

@@ -1,11 +1,12 @@
 """What the tokens of an approval say (RFC 9068, OIDC Core §2, RFC 8693 `act`).
 
 Owns the claims: `sub` is who decided, never the hint; `auth_time` is the moment of the decision;
-the access token carries the approved details and one exact audience. Pure but for the signature.
+the access token carries the approved details and one exact audience. An approval that lasts gives a
+refresh token too, and its access token names the consent. Pure but for the signature.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, cast
 
@@ -14,12 +15,21 @@ from signoff.approvals.request import REDEEM_WITHIN, Approval
 from signoff.approvals.service import tool_call_of
 from signoff.canonical import Json
 from signoff.oauth.clients import Client
+from signoff.oauth.host_tokens import AMR, APPROVED_LIFE_S, CONSENT_CLAIM
 from signoff.oauth.profile import Profile
 from signoff.tokens.keyring import Keyring
-from signoff.tokens.verify import unverified_claims
+from signoff.tokens.verify import at_hash, unverified_claims
 
-_OTHER_LIFE: Final = timedelta(seconds=600)
-_AMR: Final[Mapping[str, list[str]]] = {"session": ["user"], "passkey": ["hwk", "user"]}
+_OTHER_LIFE: Final = timedelta(seconds=APPROVED_LIFE_S)
+_RT_HASH: Final = "urn:openid:params:jwt:claim:rt_hash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offline:
+    """What makes access last: the consent that the person gave by the yes, and a refresh token."""
+
+    consent_id: str
+    refresh_token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,8 @@ def mint(
     jti: str,
     now: datetime,
     jkt: str | None = None,
+    offline: Offline | None = None,
+    to_push: bool = False,
 ) -> Minted | None:
     """Return the tokens of an approved approval; None when they would be over already.
 
@@ -73,6 +85,7 @@ def mint(
         "jti": jti,
         "scope": approval.scope,
         **_on_behalf(client, call),
+        **({CONSENT_CLAIM: offline.consent_id} if offline else {}),
         **({"cnf": {"jkt": jkt}} if jkt else {}),
         **({"authorization_details": details} if details else {}),
     })
@@ -80,8 +93,10 @@ def mint(
         {
             **shared,
             "aud": client.id,
-            "amr": cast("list[Json]", _AMR[acr]),
+            "amr": [*AMR[acr]],
             "urn:openid:params:jwt:claim:auth_req_id": auth_req_id,
+            # CIBA Core §10.3.1: nothing but the ID token vouches for what is pushed.
+            **({_RT_HASH: at_hash(offline.refresh_token)} if offline and to_push else {}),
         },
         access_token=access_token,
     )
@@ -94,6 +109,8 @@ def mint(
     }
     if details:
         answer["authorization_details"] = details
+    if offline is not None:
+        answer["refresh_token"] = offline.refresh_token
     return Minted(jti=jti, decided_at=approval.decided_at, answer=answer)
 
 

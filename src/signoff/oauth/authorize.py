@@ -150,7 +150,7 @@ class Authorizations:
         return Asked(
             host=host,
             redirect_uri=redirect_uri,
-            scope=host_scope(fields.get("scope"), self._profile),
+            scope=host_scope(fields.get("scope"), host.client, self._profile),
             resource=resource,
             code_challenge=challenge,
             state=fields.get("state"),

@@ -351,6 +351,19 @@ def _check(client: Client, *, now: datetime) -> None:
         ),
         (not is_name(client.name), "a name is 1 to 100 visible characters"),
         (not all(map(_SCOPE.fullmatch, client.scopes)), "a scope is printable, without blanks"),
+        (
+            "offline_access" in client.scopes,
+            "offline_access is no scope to give: it comes with the grant refresh_token",
+        ),
+        (
+            client.grant_types <= {REFRESH_TOKEN, CLIENT_CREDENTIALS}
+            and REFRESH_TOKEN in client.grant_types,
+            "refresh tokens come from ciba or device_code: give that grant too",
+        ),
+        (
+            client.role == "gate" and REFRESH_TOKEN in client.grant_types,
+            "a gate asks anew for every call: it has no refresh tokens",
+        ),
         (not all(map(_is_uri, client.audiences)), "an audience is an absolute URI"),
         (not client.grant_types, "a client needs a grant type"),
         (not client.grant_types <= _GRANTS, f"the grant types are {', '.join(sorted(_GRANTS))}"),

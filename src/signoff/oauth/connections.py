@@ -18,7 +18,8 @@ class Connection:
     """One application that may act for one person.
 
     `name` is a claim unless the operator made the client (`vouched`). `redirect_uri` is where the
-    answer of the sign-in went, None for a device that showed a code.
+    answer of the sign-in went, None for a device that showed a code and for an application that
+    asked on a card of its own, `approval_id`.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Connection:
     resource: str
     since: datetime
     last_used_at: datetime | None
+    approval_id: str | None = None
 
 
 class ConnectionStore(Protocol):

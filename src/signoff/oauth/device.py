@@ -133,7 +133,7 @@ class DeviceEndpoint:
         if len(form.resources) != 1 or form.resources[0] not in self._profile.host_resources:
             raise OAuthError("invalid_target", "resource must name the MCP server, exactly")
         resource = form.resources[0]
-        scope = host_scope(form.get("scope"), self._profile)
+        scope = host_scope(form.get("scope"), client, self._profile)
         device_code, user_code = await self._open(client, scope=scope, resource=resource)
         shown = f"{user_code[:4]}-{user_code[4:]}"
         uri = self._profile.url(VERIFICATION_PATH)

@@ -8,12 +8,15 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from signoff.approvals.request import Status
-from signoff.approvals.service import Approvals
-from signoff.oauth.approval_tokens import Minted, mint
+from signoff.approvals.ports import Lasting
+from signoff.approvals.request import Approval, Status
+from signoff.approvals.service import Approvals, tool_call_of
+from signoff.oauth.approval_tokens import Minted, Offline, mint
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
+from signoff.oauth.host_tokens import OFFLINE, may_last
 from signoff.oauth.profile import Profile
+from signoff.sealed import hash_id
 from signoff.tokens.keyring import Keyring
 
 
@@ -55,6 +58,7 @@ class Exchange:
         if resources and resources != approval.resources:
             # RFC 8707 §2.2: the token request narrows, and one resource has nothing narrower.
             raise OAuthError("invalid_target", "the approval is for another resource")
+        offline = _offline(approval, client)
         minted = mint(
             approval,
             client,
@@ -64,6 +68,8 @@ class Exchange:
             jti=secrets.token_urlsafe(16),
             now=self._now(),
             jkt=jkt,
+            offline=offline,
+            to_push=to_push,
         )
         if minted is None:
             raise no_such_grant("its token would be over already")
@@ -73,10 +79,24 @@ class Exchange:
             jti=minted.jti,
             decided_at=minted.decided_at,
             undelivered=json.dumps(minted.answer).encode() if to_push else None,
+            lasting=offline
+            and Lasting(
+                consent_id=offline.consent_id, refresh_token=hash_id(offline.refresh_token)
+            ),
         )
         if redeemed is None or redeemed.digest != approval.digest:
             raise no_such_grant("somebody was first, or it no longer holds")
         return minted
+
+
+def _offline(approval: Approval, client: Client) -> Offline | None:
+    """Return what makes this yes last: the card said so, and the client may still have it."""
+    is_call = tool_call_of(approval.authorization_details) is not None
+    if is_call or OFFLINE not in approval.scope.split() or not may_last(client):
+        return None
+    return Offline(
+        consent_id="consent_" + secrets.token_urlsafe(16), refresh_token=secrets.token_urlsafe(32)
+    )
 
 
 def no_such_grant(detail: str) -> OAuthError:

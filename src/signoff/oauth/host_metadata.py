@@ -8,6 +8,7 @@ from typing import cast
 
 from signoff.canonical import Json
 from signoff.oauth.clients import AUTHORIZATION_CODE, DEVICE_CODE
+from signoff.oauth.host_tokens import OFFLINE
 from signoff.oauth.profile import AUTHORIZE_PATH, DEVICE_PATH, REGISTER_PATH, Profile
 
 
@@ -25,7 +26,7 @@ def with_hosts(document: Mapping[str, Json], profile: Profile) -> dict[str, Json
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": profile.client_documents,
         "grant_types_supported": [*grants, AUTHORIZATION_CODE, DEVICE_CODE],
-        "scopes_supported": [*profile.host_scopes, "openid"],
+        "scopes_supported": [*profile.host_scopes, "openid", OFFLINE],
         "token_endpoint_auth_methods_supported": [*methods, "none"],
     }
     if profile.registration:

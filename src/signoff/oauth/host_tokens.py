@@ -1,12 +1,13 @@
-"""What a person's yes to a host is worth: a consent, and the tokens that come from it.
+"""What a person's lasting yes is worth: a consent, and the tokens that come from it.
 
 Owns the record of a consent, what its access token says (RFC 9068) and the ports of the store that
-keeps both. One audience, the assistants' own door; nothing here opens anything upstream.
+keeps both. A host's has one audience, the assistants' own door; one that was asked for by a
+backchannel request has the audience and the `authorization_details` that were approved.
 """
 
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, TypeAlias
@@ -21,15 +22,26 @@ from signoff.tokens.keyring import Keyring
 CONSENT_CLAIM: Final = "consent_id"
 """Names the consent in an access token, so that it ends when the consent is revoked."""
 REFRESH_LIFE: Final = timedelta(days=30)
+APPROVED_LIFE_S: Final = 600
+"""How long an access token lives that a card was approved for."""
+AMR: Final[Mapping[str, tuple[str, ...]]] = {"session": ("user",), "passkey": ("hwk", "user")}
+OFFLINE: Final = "offline_access"
+"""The scope that asks for a refresh token (OIDC Core §11)."""
 
 Revocation: TypeAlias = Literal[
-    "code_replayed", "refresh_token_replayed", "revoked", "registration_deleted", "taken_back"
+    "code_replayed",
+    "refresh_token_replayed",
+    "auth_req_id_replayed",
+    "revoked",
+    "registration_deleted",
+    "client_deleted",
+    "taken_back",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """One yes of one person to one client."""
+    """One yes of one person to one client. With `approval_id`, it was given on that card."""
 
     id: str
     client_id: str
@@ -38,6 +50,8 @@ class Consent:
     resource: str
     acr: str
     decided_at: datetime
+    approval_id: str | None = None
+    authorization_details: tuple[Mapping[str, Json], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +85,8 @@ class NewCode:
     redirect_uri: str
     code_challenge: str
     nonce: str | None
-    dpop_jkt: str | None
     expires_in: timedelta
+    dpop_jkt: str | None = None
 
 
 class CodeStore(Protocol):
@@ -148,10 +162,18 @@ class Minter:
         refresh_token: str | None,
         nonce: str | None = None,
         jkt: str | None = None,
+        details: Sequence[Mapping[str, Json]] = (),
     ) -> Mapping[str, Json]:
-        """Return the token response, its access token bound to `jkt` if there is one."""
+        """Return the token response, its access token bound to `jkt` if there is one.
+
+        `details` are those of the consent's `authorization_details` that the token is for.
+        """
         issued = int(self._now().timestamp())
-        expires = issued + self._profile.client_token_s
+        by_card = consent.approval_id is not None
+        expires = issued + (APPROVED_LIFE_S if by_card else self._profile.client_token_s)
+        told: dict[str, Json] = {}
+        if details:
+            told["authorization_details"] = [dict(member) for member in details]
         shared: dict[str, Json] = {
             "iss": self._profile.issuer,
             "sub": consent.user_id,
@@ -167,6 +189,8 @@ class Minter:
             "jti": secrets.token_urlsafe(16),
             "scope": scope,
             CONSENT_CLAIM: consent.id,
+            **({"act": {"sub": client.id, "client_id": client.id}} if by_card else {}),
+            **told,
             **({"cnf": {"jkt": jkt}} if jkt else {}),
         })
         answer: dict[str, Json] = {
@@ -174,13 +198,15 @@ class Minter:
             "token_type": "Bearer" if jkt is None else "DPoP",
             "expires_in": expires - issued,
             "scope": scope,
+            **told,
         }
         if refresh_token is not None:
             answer["refresh_token"] = refresh_token
         if "openid" in scope.split():
             said: dict[str, Json] = {} if nonce is None else {"nonce": nonce}
             answer["id_token"] = self._keyring.mint_id_token(
-                {**shared, "aud": client.id, "amr": ["user"], **said}, access_token=access_token
+                {**shared, "aud": client.id, "amr": [*AMR[consent.acr]], **said},
+                access_token=access_token,
             )
         return answer
 
@@ -188,6 +214,14 @@ class Minter:
 def new_refresh_token(client: Client) -> str | None:
     """Return a fresh refresh token for a client that may use one."""
     return secrets.token_urlsafe(32) if REFRESH_TOKEN in client.grant_types else None
+
+
+def may_last(client: Client) -> bool:
+    """Tell whether a backchannel request of this client may ask for access that lasts.
+
+    Never the gate's: each of its approvals is for one call.
+    """
+    return REFRESH_TOKEN in client.grant_types and client.role != "gate"
 
 
 def key_of_refresh(client: Client, jkt: str | None) -> str | None:
@@ -222,14 +256,15 @@ def check_resource(form: Form, consent: Consent) -> None:
         raise OAuthError("invalid_target", "the consent is for another resource")
 
 
-def host_scope(text: str | None, profile: Profile) -> str:
+def host_scope(text: str | None, client: Client, profile: Profile) -> str:
     """Return the scope a host asked for: known, each once, and always the door itself.
 
     Raises:
         OAuthError: `invalid_scope`.
     """
     wanted = tuple(dict.fromkeys((text or profile.host_scopes[0]).split(" ")))
-    if not set(wanted) <= {"openid", *profile.host_scopes}:
+    lasting = {OFFLINE} if REFRESH_TOKEN in client.grant_types else set[str]()
+    if not set(wanted) <= {"openid", *lasting, *profile.host_scopes}:
         raise OAuthError("invalid_scope", "this server does not have one of these scopes")
     if profile.host_scopes[0] not in wanted:
         raise OAuthError("invalid_scope", f"the scope must contain {profile.host_scopes[0]}")

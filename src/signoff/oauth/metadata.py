@@ -10,6 +10,7 @@ from signoff.oauth.client_auth import METHODS
 from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, REFRESH_TOKEN
 from signoff.oauth.delivery import MODES
 from signoff.oauth.host_metadata import with_hosts
+from signoff.oauth.host_tokens import OFFLINE
 from signoff.oauth.profile import (
     BACKCHANNEL_PATH,
     INTROSPECT_PATH,
@@ -41,7 +42,11 @@ def metadata(profile: Profile) -> dict[str, Json]:
         # Required by both specifications, also where there is no authorization endpoint.
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "scopes_supported": ["openid", *(profile.host_scopes if profile.host_resources else ())],
+        "scopes_supported": [
+            "openid",
+            OFFLINE,
+            *(profile.host_scopes if profile.host_resources else ()),
+        ],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": [*METHODS],
         "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],

@@ -7,16 +7,17 @@ in `backchannel.py`.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, cast
 
 from signoff.approvals.details import TYPE, DetailsError, check_details
 from signoff.approvals.service import Notify
-from signoff.canonical import Json, JsonError, parse
+from signoff.canonical import Json, JsonError, canonical_bytes, parse
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
+from signoff.oauth.host_tokens import OFFLINE, may_last
 from signoff.oauth.profile import Profile
 
 _MAX_MESSAGE: Final = 256
@@ -39,11 +40,16 @@ _LINK: Final = re.compile(
 
 
 def scope(form: Form, client: Client) -> str:
-    """Return the scope: it has `openid` and nothing the client may not have."""
+    """Return the scope: it has `openid` and nothing the client may not have.
+
+    `offline_access` comes with the refresh token grant, and is refused loudly without it.
+    """
     wanted = tuple(dict.fromkeys(form.require("scope").split(" ")))
     if "openid" not in wanted:
         raise OAuthError("invalid_scope", "the scope must contain openid")
-    if not set(wanted) <= {"openid", *client.scopes}:
+    if OFFLINE in wanted and not may_last(client):
+        raise OAuthError("invalid_scope", "the client may not have access that lasts")
+    if not set(wanted) <= {"openid", OFFLINE, *client.scopes}:
         raise OAuthError("invalid_scope", "the client may not have one of these scopes")
     return " ".join(wanted)
 
@@ -145,6 +151,16 @@ def details(form: Form, client: Client, profile: Profile) -> tuple[Mapping[str, 
         if schema.violations(dict(member), limit=1):
             raise _refused("a member does not fit its type")
     return members
+
+
+def narrowed(form: Form, granted: Sequence[Mapping[str, Json]]) -> tuple[Mapping[str, Json], ...]:
+    """Return which of the granted details a token request is for (RFC 9396 §6): all, or some."""
+    # By their canonical form: to Python, true and 1 are equal.
+    held = {canonical_bytes(dict(member)): member for member in granted}
+    wanted = [canonical_bytes(dict(m)) for m in _details(form.get("authorization_details"))]
+    if not held.keys() >= set(wanted):
+        raise _refused("authorization_details can only be narrowed to members that were granted")
+    return tuple(held[name] for name in dict.fromkeys(wanted)) if wanted else tuple(granted)
 
 
 def _details(text: str | None) -> tuple[Mapping[str, Json], ...]:

@@ -112,7 +112,7 @@ def authorization_server(
                 draining=draining,
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
-            REFRESH_TOKEN: RefreshTokenGrant(stores.refresh_tokens, minter),
+            REFRESH_TOKEN: RefreshTokenGrant(stores.refresh_tokens, minter, users=users),
             **host,
         },
     )

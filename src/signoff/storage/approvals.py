@@ -12,6 +12,7 @@ from typing import Final
 from signoff.approvals.ports import (
     Decided,
     Decision,
+    Lasting,
     Mismatch,
     NotOpened,
     NotYours,
@@ -26,7 +27,7 @@ from signoff.approvals.service import holds
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
 from signoff.storage import approval_rows as rows
-from signoff.storage import callbacks
+from signoff.storage import callbacks, lasting_access
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
 
@@ -130,6 +131,7 @@ class SqliteApprovals:
         jti: str,
         decided_at: datetime,
         undelivered: bytes | None = None,
+        lasting: Lasting | None = None,
     ) -> Approval | None:
         """Consume the yes for the token `jti`; None when somebody was first or it does not hold."""
         answer = None
@@ -157,6 +159,8 @@ class SqliteApprovals:
             if swapped is None:
                 return None
             rows.tell(tx, after, actor=client_id, details={"jti": jti})
+            if lasting is not None:
+                lasting_access.keep(tx, after, lasting, sealer=self._sealer)
             if answer is not None:
                 until = to_us(tx.now + callbacks.KEEP_ANSWER)
                 tx.execute(rows.KEEP_ANSWER, {"ticket": ticket, "answer": answer, "until": until})

@@ -13,6 +13,7 @@ from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, JtiKind, Known, Secrets
 from signoff.oauth.delivery import Delivery
 from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
+from signoff.storage import consents
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
@@ -174,6 +175,8 @@ class SqliteClients:
                 return False
             tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
             end_open(tx, client_id, actor=by)
+            # Another client may get the id one day: what people let this one do ends with it.
+            consents.revoke_all(tx, client_id, why="client_deleted", by=by)
             return True
 
         return await self._database.write(job)

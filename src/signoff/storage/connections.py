@@ -21,7 +21,7 @@ _NOTED_AT_MOST: Final = 10_000
 _LISTED: Final = 1_000
 
 LIST: Final = """
-SELECT c.id, c.client_id, c.user_id, c.scope, c.resource, c.decided_at, c.used_at,
+SELECT c.id, c.client_id, c.user_id, c.scope, c.resource, c.decided_at, c.used_at, c.approval_id,
        coalesce(client.name, document.name) AS name, client.origin, code.redirect_uri
 FROM consents AS c
 LEFT JOIN clients AS client ON client.id = c.client_id
@@ -100,4 +100,5 @@ def _connection(row: Row) -> Connection:
         resource=row["resource"],
         since=from_us(row["decided_at"]),
         last_used_at=None if row["used_at"] is None else from_us(row["used_at"]),
+        approval_id=row["approval_id"],
     )

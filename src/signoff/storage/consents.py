@@ -1,14 +1,18 @@
-"""Consents of people to hosts, in SQLite: what everything a host holds hangs on.
+"""Consents of people to applications, in SQLite: what everything that lasts hangs on.
 
 Owns the rows of `consents`. Who or what is switched off or deleted can give or get none, by the
 statement's own WHERE; a revoked consent ends its tokens at the assistants' door at once.
 """
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
 from signoff.audit import AuditEvent
+from signoff.canonical import Json
 from signoff.oauth.host_tokens import Consent, Revocation
+from signoff.sealed import Sealer
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Row, Tx
 
@@ -16,8 +20,9 @@ _KEEP: Final = timedelta(days=2)
 """Longer than any access token lives: a missing consent refuses its tokens."""
 
 ADD: Final = """
-INSERT INTO consents (id, client_id, user_id, scope, resource, acr, decided_at)
-SELECT :id, :client_id, :user_id, :scope, :resource, :acr, :now
+INSERT INTO consents (id, client_id, user_id, scope, resource, acr, approval_id, details,
+                      decided_at)
+SELECT :id, :client_id, :user_id, :scope, :resource, :acr, :approval_id, :details, :decided_at
 WHERE NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id IN (:user_id, :client_id))
   AND (EXISTS (SELECT 1 FROM clients WHERE clients.id = :client_id)
        OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :client_id))
@@ -49,8 +54,11 @@ DELETE FROM consents WHERE id IN
 """
 
 
-def add(tx: Tx, consent: Consent) -> bool:
-    """Keep a yes with its audit row; False when the person or the client may not act now."""
+def add(tx: Tx, consent: Consent, *, details: bytes | None = None) -> bool:
+    """Keep a yes with its audit row; False when the person or the client may not act now.
+
+    `details` are its `authorization_details`, sealed for the row.
+    """
     params = {
         "id": consent.id,
         "client_id": consent.client_id,
@@ -58,7 +66,9 @@ def add(tx: Tx, consent: Consent) -> bool:
         "scope": consent.scope,
         "resource": consent.resource,
         "acr": consent.acr,
-        "now": tx.now_us,
+        "approval_id": consent.approval_id,
+        "details": details,
+        "decided_at": tx.now_us if consent.approval_id is None else to_us(consent.decided_at),
     }
     tx.execute(FORGET, {"before": to_us(tx.now - _KEEP)})
     if not tx.execute(ADD, params):
@@ -68,7 +78,11 @@ def add(tx: Tx, consent: Consent) -> bool:
         event="consent.given",
         subject=consent.id,
         actor=consent.user_id,
-        details={"client_id": consent.client_id[:256], "scope": consent.scope},
+        details={
+            "client_id": consent.client_id[:256],
+            "scope": consent.scope,
+            **({} if consent.approval_id is None else {"approval": consent.approval_id}),
+        },
     )
     tx.audit(facts)
     return True
@@ -90,8 +104,15 @@ def revoke_all(tx: Tx, client_id: str, *, why: Revocation, by: str) -> None:
         revoke(tx, row["id"], why=why, by=by)
 
 
-def read(row: Row) -> Consent:
-    """Read the columns of `consents`."""
+def read(row: Row, sealer: Sealer | None = None) -> Consent:
+    """Read the columns of `consents`; without a sealer, without details.
+
+    Raises:
+        SealError: the sealed details were changed or moved.
+    """
+    plain = b"[]"
+    if sealer is not None and row["details"] is not None:
+        plain = sealer.open(row["details"], table="consents", row=row["id"], column="details")
     return Consent(
         id=row["id"],
         client_id=row["client_id"],
@@ -100,4 +121,10 @@ def read(row: Row) -> Consent:
         resource=row["resource"],
         acr=row["acr"],
         decided_at=from_us(row["decided_at"]),
+        approval_id=row["approval_id"],
+        authorization_details=_details(plain),
     )
+
+
+def _details(plain: bytes) -> tuple[Mapping[str, Json], ...]:
+    return tuple(json.loads(plain))

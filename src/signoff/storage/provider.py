@@ -13,7 +13,7 @@ def provider_stores(database: Database, sealer: Sealer) -> Stores:
     """Return what `oauth.server.authorization_server` keeps its state in."""
     return Stores(
         callbacks=SqliteCallbacks(database, sealer),
-        refresh_tokens=SqliteRefreshTokens(database),
+        refresh_tokens=SqliteRefreshTokens(database, sealer),
         revocations=SqliteRevocations(database),
         user_codes=SqliteUserCodes(database),
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.host_tokens import REFRESH_LIFE, HeldRefresh, Revocation
-from signoff.sealed import hash_id
+from signoff.sealed import Sealer, hash_id
 from signoff.storage import consents
 from signoff.storage.clock import to_us
 from signoff.storage.sqlite import Database, Tx
@@ -36,8 +36,8 @@ DELETE FROM refresh_tokens WHERE hash IN
 class SqliteRefreshTokens:
     """Implements `oauth.host_tokens.RefreshStore`, and takes tokens back (RFC 7009)."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database, self._sealer = database, sealer
 
     async def find(self, token: str, *, client_id: str) -> HeldRefresh | None:
         """Return a live or used token of this client."""
@@ -49,7 +49,9 @@ class SqliteRefreshTokens:
         row = await self._database.fetch_one(FIND, params)
         if row is None:
             return None
-        return HeldRefresh(consent=consents.read(row), jkt=row["jkt"], used=bool(row["used"]))
+        return HeldRefresh(
+            consent=consents.read(row, self._sealer), jkt=row["jkt"], used=bool(row["used"])
+        )
 
     async def rotate(
         self, token: str, *, client_id: str, successor: str, bound_to: str | None = None
@@ -88,10 +90,15 @@ class SqliteRefreshTokens:
 
 def add(tx: Tx, token: str, *, consent_id: str, jkt: str | None) -> None:
     """Keep a fresh token, of use with this key only if there is one."""
+    add_hash(tx, hash_id(token), consent_id=consent_id, jkt=jkt)
+
+
+def add_hash(tx: Tx, token_hash: bytes, *, consent_id: str, jkt: str | None) -> None:
+    """Keep a fresh token by its hash."""
     tx.execute(
         ADD,
         {
-            "hash": hash_id(token),
+            "hash": token_hash,
             "consent_id": consent_id,
             "jkt": jkt,
             "now": tx.now_us,

@@ -9,6 +9,7 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import GATE_ID
+from signoff.storage import lasting_access
 from signoff.storage.clock import to_us
 from signoff.storage.sqlite import Database, Tx
 
@@ -50,6 +51,7 @@ class SqliteRevocations:
         def job(tx: Tx) -> None:
             row = tx.one(GIVEN_BY, {"id": approval_id, "client_id": client_id})
             if row is not None:
+                lasting_access.end(tx, approval_id, client_id=client_id)
                 until = tx.now + _LONGEST_LIFE
                 revoke(tx, row["token_jti"], expires_at=until, by=client_id)
 

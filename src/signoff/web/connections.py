@@ -34,6 +34,7 @@ class Entry:
     vouched: bool
     place: Shown | None
     redirect_uri: Shown | None
+    approval_id: str | None
     client_id: Shown
     resource: Shown
     wishes: list[Wish]
@@ -93,9 +94,10 @@ class ConnectionPages:
             vouched=one.vouched,
             place=None if uri is None else show(place(uri)),
             redirect_uri=None if uri is None else show(uri),
+            approval_id=one.approval_id,
             client_id=show(one.client_id),
             resource=show(one.resource),
-            wishes=wishes(one.scope),
+            wishes=wishes(one.scope, tools=one.approval_id is None),
             since=one.since,
             age=age(one.since, now=now),
             used_at=one.last_used_at,

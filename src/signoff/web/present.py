@@ -117,8 +117,15 @@ class Card:
         )
 
     @property
+    def lasts(self) -> bool:
+        """Tell whether a yes goes on giving access, until the person takes it back."""
+        return self.tool is None and "offline_access" in self.approval.scope.split()
+
+    @property
     def approve_label(self) -> str:
         """Return the words on the button that says yes."""
+        if self.lasts:
+            return "Approve until I take it back"
         return "Send again" if self.earlier and self.earlier.again else "Approve once"
 
 

@@ -2,10 +2,11 @@
 
 Owns rotation and what a reuse means: two parties hold the same token, so everything that came from
 the consent ends (RFC 9700 §4.14.2). There is no grace: a client that lost an answer signs in again.
-Who cannot prove the key of a bound token (RFC 9449 §5) can neither use nor burn it.
+Who cannot prove the key of a bound token (RFC 9449 §5) can neither use nor burn it. What is given
+is at most what was consented to, and nothing at all once person or client may not have it any more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from signoff.canonical import Json
@@ -13,14 +14,17 @@ from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
 from signoff.oauth.host_tokens import (
+    OFFLINE,
     Consent,
     Minter,
     RefreshStore,
     check_key,
     check_resource,
     key_of_refresh,
+    may_last,
     new_refresh_token,
 )
+from signoff.oauth.requested import narrowed
 
 _MAX_TOKEN: Final = 256
 
@@ -28,13 +32,14 @@ _MAX_TOKEN: Final = 256
 class RefreshTokenGrant:
     """Implements `token.Grant`."""
 
-    def __init__(self, tokens: RefreshStore, minter: Minter) -> None:
-        self._tokens, self._minter = tokens, minter
+    def __init__(self, tokens: RefreshStore, minter: Minter, *, users: Container[str]) -> None:
+        """`users` are the people there are."""
+        self._tokens, self._minter, self._users = tokens, minter, users
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
     ) -> Mapping[str, Json]:
-        """Check: found, its key, unused, same resource, no wider scope; then use it up."""
+        """Check: found, its key, unused, still allowed, nothing wider; then use it up."""
         del hold_s
         token = form.require("refresh_token")
         found = None
@@ -46,12 +51,17 @@ class RefreshTokenGrant:
         consent = found.consent
         if found.used:
             await self._replayed(consent, client)
+        if consent.user_id not in self._users or not _may_still(client, consent):
+            raise _no_such_token("the person or the client may not have it any more")
         check_resource(form, consent)
         scope = _narrowed(form, consent)
+        details = narrowed(form, consent.authorization_details)
         successor = new_refresh_token(client)
         if successor is None:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
-        answer = self._minter.answer(consent, client, scope=scope, refresh_token=successor, jkt=jkt)
+        answer = self._minter.answer(
+            consent, client, scope=scope, refresh_token=successor, jkt=jkt, details=details
+        )
         if not await self._tokens.rotate(
             token,
             client_id=client.id,
@@ -67,6 +77,17 @@ class RefreshTokenGrant:
     async def _replayed(self, consent: Consent, client: Client) -> None:
         await self._tokens.end(consent.id, why="refresh_token_replayed", by=client.id)
         raise _no_such_token("used before; everything from its consent is revoked")
+
+
+def _may_still(client: Client, consent: Consent) -> bool:
+    """Tell whether a client of the operator's may still have what it was given on a card."""
+    if consent.approval_id is None:
+        return True
+    return (
+        may_last(client)
+        and set(consent.scope.split()) <= {"openid", OFFLINE, *client.scopes}
+        and (not client.audiences or consent.resource in client.audiences)
+    )
 
 
 def _narrowed(form: Form, consent: Consent) -> str:

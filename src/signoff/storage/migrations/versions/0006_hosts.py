@@ -28,7 +28,8 @@ TABLES = (
       fresh_until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID
     """,
-    # One yes of one person to one host. Everything issued from it ends when it is revoked.
+    # One yes of one person to one application. Everything issued from it ends when it is revoked.
+    # `approval_id` and `details` (sealed): it was asked for by a backchannel request.
     """
     CREATE TABLE consents (
       id TEXT PRIMARY KEY,
@@ -37,6 +38,8 @@ TABLES = (
       scope TEXT NOT NULL,
       resource TEXT NOT NULL,
       acr TEXT NOT NULL CHECK (acr IN ('session', 'passkey')),
+      approval_id TEXT,
+      details BLOB,
       decided_at INTEGER NOT NULL,
       revoked_at INTEGER,
       revoked_for TEXT,
@@ -46,6 +49,7 @@ TABLES = (
     """,
     "CREATE INDEX consents_of_client ON consents (client_id)",
     "CREATE INDEX consents_of_user ON consents (user_id) WHERE revoked_at IS NULL",
+    "CREATE UNIQUE INDEX consents_approval ON consents (approval_id)",
     "CREATE INDEX consents_age ON consents (decided_at)",
     # `request_id` names the page the yes was given on: it is given once.
     """
