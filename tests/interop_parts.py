@@ -61,6 +61,7 @@ class Served:
         """Return what a client program needs to know."""
         return {
             "ISSUER": self.url,
+            "NAME": self.provider.profile.issuer,
             "RESOURCE": BANK,
             "CLIENT_ID": client.client.id,
             "CLIENT_SECRET": client.secret or "",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,37 +18,57 @@ async def here(tmp_path: Path) -> AsyncGenerator[Served, None]:
         yield running
 
 
+@pytest.mark.seed("CIBA-31")
 @pytest.mark.seed("CIBA-36")
-async def test_requests_oauth2client_asks_and_polls(here: Served) -> None:
-    environment = here.environment(here.with_secret)
-    program = "requests_oauth2client_program.py"
+@pytest.mark.seed("CIBA-68")
+@pytest.mark.parametrize("method", ["secret", "key"])
+async def test_requests_oauth2client_asks_and_hears_every_end(here: Served, method: str) -> None:
+    client = here.with_secret if method == "secret" else here.with_key
+    program, environment = "requests_oauth2client_program.py", here.environment(client)
     assert await python(program, "requests-oauth2client==1.8.0", **environment) == {
-        "approved": {"sub": "alice", "details": DETAILS},
+        "approved": {"sub": "alice", "details": DETAILS, "type": "Bearer"},
+        "bound": {"sub": "alice", "details": DETAILS, "type": "DPoP"},
         "denied": {"error": "AccessDenied"},
         "unknown": {"error": "BackChannelAuthenticationError"},
+        "expired": {"error": "ExpiredToken"},
+        "twice": ["AuthorizationPending", "SlowDown"],
         "machine": "payments reports",
     }
 
 
-async def test_authlib_gets_tokens_by_the_grants_name(here: Served) -> None:
-    environment = here.environment(here.with_secret)
-    packages = ("authlib", "requests")
-    assert await python("authlib_program.py", *packages, **environment) == {
-        "basic": {"type": "Bearer", "scope": "openid"},
-        "post": {"type": "Bearer", "scope": "openid"},
+@pytest.mark.parametrize("method", ["secret", "key"])
+async def test_authlib_gets_tokens_by_the_grants_name(tmp_path: Path, method: str) -> None:
+    async with served(tmp_path, interval_s=1) as here:
+        client = here.with_secret if method == "secret" else here.with_key
+        packages = ("authlib==1.9.9", "requests", "joserfc")
+        found = await python("authlib_program.py", *packages, **here.environment(client))
+    ends: dict[str, Any] = {
+        "approved": {"type": "Bearer", "details": DETAILS},
         "denied": {"error": "access_denied"},
+        "expired": {"error": "expired_token"},
+        "twice": ["authorization_pending", "slow_down"],
     }
+    secrets = ("client_secret_basic", "client_secret_post")
+    assert found == dict.fromkeys(secrets if method == "secret" else ("private_key_jwt",), ends)
 
 
 @pytest.mark.seed("CIBA-19")
+@pytest.mark.parametrize("method", ["secret", "key"])
 @pytest.mark.parametrize("version", ["4.13.0", "6.8.0"])
-async def test_auth0_python_works_against_us_as_against_its_own(here: Served, version: str) -> None:
-    environment = here.environment(here.with_secret)
-    program = "auth0_python_program.py"
-    assert await python(program, f"auth0-python=={version}", **environment) == {
+async def test_auth0_python_works_against_us_as_against_its_own(
+    tmp_path: Path, version: str, method: str
+) -> None:
+    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+        client = here.with_secret if method == "secret" else here.with_key
+        environment = here.environment(client)
+        program = "auth0_python_program.py"
+        found = await python(program, f"auth0-python=={version}", **environment)
+    assert found == {
         "approved": {"scope": "openid", "details": DETAILS},
         "denied": {"error": "access_denied"},
         "unknown": {"error": "unknown_user_id"},
+        "expired": {"error": "expired_token"},
+        "twice": ["authorization_pending", "slow_down"],
         "machine": "payments reports",
     }
 

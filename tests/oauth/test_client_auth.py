@@ -198,6 +198,7 @@ async def test_one_clients_assertion_id_does_not_spend_anothers(
         {"exp": True},
         {"exp": 10**400},
         {"exp": 0},
+        {"exp": 1_795_356_000 + 3600 + 60},
         {"exp": 4_102_444_800},
         {"nbf": 4_102_444_800},
         {"iat": 4_102_444_800},

@@ -31,7 +31,9 @@ HEAD_TYPE: Final = "signoff-audit-head+jwt"
 
 _LEEWAY_S: Final = 5.0
 _MAX_LIFE_S: Final = 86_400
-_MAX_ASSERTION_LIFE_S: Final = 300
+# What clients make by default (Authlib); each `jti` is spent once, so a longer life is no reuse.
+_MAX_ASSERTION_LIFE_S: Final = 3600
+_MAX_PROOF_AGE_S: Final = 300
 _MAX_REQUEST_LIFE_S: Final = 3600
 _MAX_HEADER: Final = 8192
 _LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -137,7 +139,7 @@ def verify_client_assertion(
     now: datetime,
     algorithms: Collection[str] = ASSERTION_ALGORITHMS,
 ) -> VerifiedClaims:
-    """Verify a `private_key_jwt` assertion (RFC 7523 §3): at most five minutes, one audience.
+    """Verify a `private_key_jwt` assertion (RFC 7523 §3): at most an hour, one audience.
 
     The caller spends `jti`. CIBA Core §7.1 asks to take an `aud` array too: each of its members
     must be one of `audiences`.
@@ -223,7 +225,7 @@ def verify_proof_claims(
         unverified_jwt, keys=keys, types=frozenset({"dpop+jwt"}), algorithms=algorithms
     )
     age_s = now.timestamp() - _time(claims, "iat")
-    if not -_LEEWAY_S <= age_s <= _MAX_ASSERTION_LIFE_S:
+    if not -_LEEWAY_S <= age_s <= _MAX_PROOF_AGE_S:
         raise TokenError("the proof was not made just now")
     return claims
 
