@@ -26,7 +26,7 @@ from benchmarks.wire import Connection
 from signoff.app.store import opened
 from signoff.desk.admin import AdminClient
 from signoff.desk.lock import private_dir
-from signoff.oauth.clients import MachineClients
+from signoff.oauth.machine_clients import MachineClients
 from signoff.settings import Settings
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys

@@ -16,8 +16,9 @@ from signoff.approvals.request import Approval
 from signoff.approvals.service import Approvals, Limits
 from signoff.canonical import Json, sha256_hex
 from signoff.catalog.model import User
-from signoff.oauth.clients import CIBA, Directory, Issued, MachineClients, gate_client
+from signoff.oauth.clients import CIBA, Directory, Issued, gate_client
 from signoff.oauth.draining import Draining
+from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.schema import Validator

@@ -28,11 +28,12 @@ from signoff.approvals.service import Approvals
 from signoff.approvals.sessions import proof_message
 from signoff.oauth.authorize import Authorizations
 from signoff.oauth.client_documents import ClientDocuments
-from signoff.oauth.clients import Directory, MachineClients, gate_client
+from signoff.oauth.clients import Directory, gate_client
 from signoff.oauth.device import Devices
 from signoff.oauth.draining import Draining
 from signoff.oauth.host_server import HostParts
 from signoff.oauth.hosts import Hosts
+from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.sealed import Sealer

@@ -11,17 +11,10 @@ from typing import Final, cast
 
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
-from signoff.oauth.clients import (
-    CIBA,
-    CLIENT_CREDENTIALS,
-    Client,
-    ClientError,
-    Issued,
-    MachineClients,
-    Role,
-)
+from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Client, ClientError, Issued, Role
 from signoff.oauth.delivery import Delivery, DeliveryMode
 from signoff.oauth.hosts import is_document_id
+from signoff.oauth.machine_clients import MachineClients
 from signoff.storage.operator import OPERATOR
 from signoff.storage.people import SqlitePeople
 

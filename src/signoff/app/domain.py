@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from signoff.app.store import Store
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import Catalogue
-from signoff.oauth.clients import MachineClients
+from signoff.oauth.machine_clients import MachineClients
 from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.calls import SqliteCalls
 from signoff.storage.clients import SqliteClients

@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from signoff.canonical import Json
 from signoff.catalog.model import User
-from signoff.oauth.clients import Client, ClientError, Issued, MachineClients
+from signoff.oauth.clients import Client, ClientError, Issued
+from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
 from signoff.tokens.keys import KeySource, TokenError
 from signoff.tokens.verify import key_id, verify_access_token
