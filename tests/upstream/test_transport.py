@@ -5,15 +5,10 @@ import gzip
 import ssl
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from signoff.catalog.model import ToolSpec, Upstream
@@ -23,6 +18,7 @@ from signoff.upstream.exchange import Incoming
 from signoff.upstream.request import FrozenRequest
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Answered, Changed, NotSent, Sent, Transports, Unknown
+from tls_parts import contexts
 from upstream_parts import ENVIRONMENT, frozen, parameter, references, tool, upstream
 from wire import Script, answer, listening, plain, then_closed
 
@@ -564,48 +560,16 @@ async def test_a_credential_cut_in_half_inside_a_compressed_answer_does_not_rema
 # TLS
 
 
-def certificate() -> tuple[bytes, bytes]:
-    """Return a self-signed certificate for 127.0.0.1 and its key, PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bank")])
-    now = datetime.now(UTC)
-    made = (
-        x509
-        .CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private
-
-
 async def test_a_certificate_nobody_vouches_for_is_not_sent_to(
     sender: Made, tmp_path: Path
 ) -> None:
-    public, private = certificate()
-    (tmp_path / "chain.pem").write_bytes(public + private)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(tmp_path / "chain.pem")
+    server, trusting = contexts(tmp_path)
     async with listening(plain(answer()), tls=server) as wire:
         bank = sender(f"https://127.0.0.1:{wire.port}")
         sent = await bank.send(bank.frozen())
         assert isinstance(sent, NotSent)
         assert "certificate" in sent.reason
         assert wire.requests == []
-        trusting = ssl.create_default_context(cadata=public.decode())
         async with bank.transports(tls=trusting) as transports:
             sent = await transports.send(bank.frozen(), bank.upstream, fresh=True)
         assert isinstance(sent, Answered)

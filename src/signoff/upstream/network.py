@@ -94,13 +94,15 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         self._wake()
 
     def eof_received(self) -> bool:
+        secure = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if secure is not None and not _was_notified(secure):
+            self._lost = ConnectionResetError("cut off without a close_notify")
         self._ended = True
         self._wake()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._ended:
-            # Over TLS: cut off without a close_notify, which ends no message (RFC 9112 §9.8).
             self._lost = exc or ConnectionResetError("closed without an end")
         self._ended = True
         self._full = False
@@ -218,3 +220,16 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _was_notified(secure: ssl.SSLObject) -> bool:
+    """Tell whether TLS ended by its own message; else anybody may have cut it (RFC 9112 §9.8).
+
+    asyncio tells both alike. What OpenSSL reads then is an end, or nothing yet.
+    """
+    try:
+        return not secure.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
