@@ -221,3 +221,28 @@ def test_a_strength_that_cannot_be_enforced_fails_check_and_says_the_fix(folder:
         "capabilities.yaml:8:48: upstreams.shop.approval.strength.POST: passkeys are not built "
         "yet, so this cannot be enforced; use session"
     )
+
+
+def test_check_fetches_what_is_listed_and_says_what_did_not_come(folder: Path) -> None:
+    reference = 'parameters: [{$ref: "http://127.0.0.1:9/p.yaml#/P"}], '
+    (folder / "shop.yaml").write_text(
+        SPEC.replace("operationId: listOrders, ", f"operationId: listOrders, {reference}")
+    )
+    catalogue = (
+        "signoff: 1\nupstreams:\n  shop:\n    openapi: shop.yaml\n"
+        "    base_url: https://shop.example\n{}users: [{{id: alice}}]\n"
+    )
+    expected = 'listOrders: the $ref "http://127.0.0.1:9/p.yaml#/P" '
+
+    (folder / "capabilities.yaml").write_text(catalogue.format(""))
+    assert (
+        f"{expected}is not fetched: save the document beside this one and refer to the file, or "
+        "list http://127.0.0.1:9/p.yaml in the upstream's allow_refs"
+    ) in typed("check").stdout
+
+    listed = "    allow_refs: [http://127.0.0.1:9/]\n"
+    (folder / "capabilities.yaml").write_text(catalogue.format(listed))
+    assert (
+        f"{expected}cannot be fetched: its host is private or local; list it in allow_private if "
+        "that is meant"
+    ) in typed("check").stdout

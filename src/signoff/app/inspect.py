@@ -16,6 +16,7 @@ from signoff.catalog.model import Catalogue, Skipped, ToolSpec
 from signoff.catalog.offered import Offered
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
+from signoff.catalog.openapi.remote import Fetch
 from signoff.catalog.pins import write_pins
 from signoff.catalog.registry import Registry
 from signoff.catalog.specs import read_bytes
@@ -244,7 +245,7 @@ def _policy(catalogue: Catalogue, tool: ToolSpec) -> str:
 
 def _load(path: Path, data_dir: Path | None) -> Loaded | Broken:
     """Load the catalogue, and hold it against what policy makes of it."""
-    loaded = load(path, _cache(data_dir))
+    loaded = load(path, _cache(data_dir), _fetching())
     if isinstance(loaded, Broken):
         return loaded
     catalogue, problems = loaded.catalogue, Problems(str(path))
@@ -271,6 +272,21 @@ def _listed(names: Sequence[str]) -> str:
     more = len(names) - _NAMES
     shown = ", ".join(names[:_NAMES])
     return f"{shown} and {more:,} more (signoff tools lists all)" if more > 0 else shown
+
+
+def _fetching() -> Fetch:
+    """Return what fetches the documents that a catalogue lists."""
+    fetchers: list[Fetch] = []
+
+    def fetch(url: str, allow_private: Sequence[str]) -> bytes:
+        if not fetchers:
+            # An HTTP client takes long to import, and few catalogues need one to be checked.
+            from signoff.upstream.fetching import Fetcher  # noqa: PLC0415
+
+            fetchers.append(Fetcher())
+        return fetchers[0](url, allow_private)
+
+    return fetch
 
 
 def _cache(data_dir: Path | None) -> Path | None:

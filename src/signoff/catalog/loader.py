@@ -1,7 +1,8 @@
 """From files to a `Catalogue`: every mistake at once, or a frozen value with one digest.
 
 Owns the order of the sections and what must hold between them. Reads the catalogue and the specs
-it names, nothing else: no environment, no network.
+it names, nothing else: no environment, and of the network only the documents that the catalogue
+lists, through a function that was given.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
 from signoff.catalog.openapi.names import RESERVED
+from signoff.catalog.openapi.remote import Fetch
 from signoff.catalog.openapi.sources import ParsedCache
 from signoff.catalog.pins import PinError, Pins, read_pins
 from signoff.catalog.rules import read_policy
@@ -73,10 +75,11 @@ class SpecReport:
     notes: tuple[Problem, ...] = ()
 
 
-def load(path: Path, cache: Path | None = None) -> Loaded | Broken:
+def load(path: Path, cache: Path | None = None, fetch: Fetch | None = None) -> Loaded | Broken:
     """Load the catalogue at `path`, its lock and the specs it names, relative to its directory.
 
-    `cache` is the folder where parsed specs are kept.
+    `cache` is the folder where parsed specs are kept. `fetch` gets the documents elsewhere that
+    the catalogue lists; nothing is fetched after this.
     """
     problems = Problems(str(path))
     try:
@@ -90,7 +93,7 @@ def load(path: Path, cache: Path | None = None) -> Loaded | Broken:
         problems.add(_TOP, error.message, file=error.file)
         return Broken(problems=problems.ordered())
     with _undisturbed():
-        return _parse(text, file=str(path), specs=specs_below(path.parent, cache), pins=pins)
+        return _parse(text, file=str(path), specs=specs_below(path.parent, cache, fetch), pins=pins)
 
 
 @contextlib.contextmanager

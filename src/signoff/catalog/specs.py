@@ -1,7 +1,8 @@
 """The spec files that a catalogue names, with their overlays, opened as documents.
 
-Owns how files are reached: the spec itself as the catalogue writes it, its own `$ref`s below its
-folder, the cache of parsed text. A fault names its file, line and column.
+Owns how documents are reached: the spec itself as the catalogue writes it, its own `$ref`s below
+its folder or at the addresses that the catalogue lists, the cache of parsed text. A fault names
+its file, line and column.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from signoff.catalog.fields import Fields, Word
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import ReadFile, below
+from signoff.catalog.openapi.remote import Fetch, Remote
 from signoff.catalog.openapi.sources import ParsedCache, parse
 from signoff.catalog.yaml_source import SPEC_LIMITS
 
@@ -25,9 +27,10 @@ class Specs:
     read: ReadSpec
     beside: Callable[[str], ReadFile] | None = None
     cache: ParsedCache | None = None
+    fetch: Fetch | None = None
 
 
-def specs_below(directory: Path, cache: Path | None = None) -> Specs:
+def specs_below(directory: Path, cache: Path | None = None, fetch: Fetch | None = None) -> Specs:
     """Return the specs as files, relative to the catalogue's directory."""
 
     def read(name: str) -> tuple[str, bytes]:
@@ -38,6 +41,7 @@ def specs_below(directory: Path, cache: Path | None = None) -> Specs:
         read=read,
         beside=lambda name: below((directory / name).parent),
         cache=ParsedCache(cache) if cache is not None else None,
+        fetch=fetch,
     )
 
 
@@ -48,9 +52,18 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def open_document(
-    fields: Fields, openapi: Word, overlays: Sequence[Word], specs: Specs
+    fields: Fields,
+    openapi: Word,
+    overlays: Sequence[Word],
+    specs: Specs,
+    *,
+    allow_refs: Sequence[str] = (),
+    allow_private: Sequence[str] = (),
 ) -> Document | None:
-    """Return the document of one upstream; what is wrong with it is reported."""
+    """Return the document of one upstream; what is wrong with it is reported.
+
+    `allow_refs` are the addresses that its `$ref`s may lead to.
+    """
     texts: list[tuple[str, bytes]] = []
     for key, word in (("openapi", openapi), *(("overlays", one) for one in overlays)):
         try:
@@ -80,6 +93,7 @@ def open_document(
             cache=specs.cache,
             root=root,
             laid=[overlay for _, overlay in laid],
+            remote=Remote(allow_refs, specs.fetch, allow_private=allow_private),
         )
     except DocumentError as error:
         fields.problems.add(error.spot, error.message, file=file)

@@ -28,8 +28,8 @@ from signoff.catalog.offered import Entry, ready
 from signoff.catalog.openapi.compiler import MAPPING, Faulty, Index, Indexed, Target, Words
 from signoff.catalog.openapi.documents import Document, MappingError, Operation
 from signoff.catalog.openapi.security import Given, schemes_of
-from signoff.catalog.openapi.servers import Places, origin_of
 from signoff.catalog.pins import Pins
+from signoff.catalog.reach import read_places, read_private, read_refs
 from signoff.catalog.selectors import (
     Selector,
     check_operation,
@@ -43,7 +43,6 @@ from signoff.catalog.yaml_source import Spot
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _APP: Final = re.compile(r"app:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?|[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,9 +93,17 @@ class _Reader:
         selectors = read_selectors(fields)
         treatments = self._treatments()
         openapi, overlays = fields.word("openapi"), fields.words("overlays")
+        allow_refs = read_refs(fields)
         document = None
         if openapi is not None:
-            document = open_document(fields, openapi, overlays, specs)
+            document = open_document(
+                fields,
+                openapi,
+                overlays,
+                specs,
+                allow_refs=allow_refs,
+                allow_private=upstream.allow_private,
+            )
         known = schemes_of(document) if document is not None else {}
         credentials, always = read_credentials(fields, known)
         upstream = replace(upstream, credentials=credentials)
@@ -107,7 +114,7 @@ class _Reader:
             self._offer.grants[self._name] = wanted
         target = Target(
             upstream=self._name,
-            places=self._places(upstream),
+            places=read_places(fields, upstream.base_url),
             given=Given(
                 credentials=frozenset(credentials) if "credentials" in fields else None,
                 always=always,
@@ -119,7 +126,7 @@ class _Reader:
         )
         fields.close()
         if openapi is None:
-            for key in ("expose", "operations", "overlays"):
+            for key in ("expose", "operations", "overlays", "allow_refs"):
                 if key in fields:
                     fields.complain(key, "means operations of a spec; openapi is missing")
         elif document is not None:
@@ -152,45 +159,8 @@ class _Reader:
             max_response_bytes=fields.integer(
                 "max_response_bytes", default.max_response_bytes, least=1_024, most=67_108_864
             ),
-            allow_private=tuple(self._private()),
+            allow_private=read_private(fields),
         )
-
-    def _private(self) -> list[str]:
-        words = self._fields.words("allow_private")
-        for word in words:
-            if not _ADDRESS.fullmatch(word.text):
-                message = f"{self._fields.at('allow_private')}: {word.text[:60]!r} is no address"
-                self._fields.problems.add(word.spot, message)
-        return [word.text for word in words]
-
-    def _places(self, upstream: Upstream) -> Places:
-        fields = self._fields
-        variables: dict[str, str] = {}
-        for path, member in fields.members("variables"):
-            word = fields.as_word(member.node, path)
-            if word is not None:
-                variables[member.key] = word.text
-        allowed: dict[str, bool] = {}
-        for path, node in fields.nodes("allow_servers"):
-            credentials = False
-            word: Word | None
-            if isinstance(node.value, dict):
-                inner = fields.as_fields(node, path)
-                if inner is None:
-                    continue
-                inner.needs("url")
-                word, credentials = inner.word("url"), inner.flag("credentials")
-                inner.close()
-            else:
-                word = fields.as_word(node, path)
-            if word is None:
-                continue
-            origin = origin_of(word.text) if is_http_url(word.text) else None
-            if origin is None:
-                fields.problems.add(word.spot, f"{path}: must be https://host, as a server has it")
-            else:
-                allowed[origin] = credentials
-        return Places(base_url=upstream.base_url, variables=variables, allowed=allowed)
 
     def _headers(self, audience: str | None) -> list[HeaderTemplate]:
         found: dict[str, HeaderTemplate] = {}
@@ -269,6 +239,7 @@ class _Compiling:
         }
         made_by = [asdict(target), asdict(self._approvals)]
         self._offer.inputs[name] = _hash([MAPPING, self._document.fingerprint(), *made_by])
+        self._document.close()
 
     def _words(self, operation: Operation) -> Words:
         treatment = self._treatment(operation)

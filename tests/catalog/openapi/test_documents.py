@@ -25,7 +25,12 @@ components:
 """
 
 
-REMOTE = "is not fetched: save the document beside this one and refer to the file"
+REMOTE = (
+    "is not fetched: save the document beside this one and refer to the file, or list {} in the "
+    "upstream's allow_refs"
+)
+EVIL = REMOTE.format("https://evil.example/x")
+NOWHERE = "is neither a file below the spec's folder nor an http or https address"
 
 
 @pytest.mark.parametrize(
@@ -72,15 +77,15 @@ def test_a_pointer_is_unescaped() -> None:
     ("ref", "message"),
     [
         ("#/components/schemas/Nope", 'the $ref "#/components/schemas/Nope" points at nothing'),
-        ("https://evil.example/x", f'the $ref "https://evil.example/x" {REMOTE}'),
-        ("HTTPS://evil.example/x#/a", f'the $ref "HTTPS://evil.example/x#/a" {REMOTE}'),
-        ("file:///etc/passwd", f'the $ref "file:///etc/passwd" {REMOTE}'),
+        ("https://evil.example/x", f'the $ref "https://evil.example/x" {EVIL}'),
+        ("HTTPS://evil.example/x#/a", f'the $ref "HTTPS://evil.example/x#/a" {EVIL}'),
+        ("file:///etc/passwd", f'the $ref "file:///etc/passwd" {NOWHERE}'),
         ("/etc/passwd", 'the $ref "/etc/passwd" leaves the folder of the spec'),
         ("../other.yaml#/a", 'the $ref "../other.yaml#/a" leaves the folder of the spec'),
         ("a/%2e%2e/%2e%2e/b", 'the $ref "a/%2e%2e/%2e%2e/b" leaves the folder of the spec'),
         ("..\\b.yaml", 'the $ref "..\\b.yaml" leaves the folder of the spec'),
         ("other.yaml#/a", 'the $ref "other.yaml#/a" leaves the document'),
-        ("//evil.example/x", f'the $ref "//evil.example/x" {REMOTE}'),
+        ("//evil.example/x", f'the $ref "//evil.example/x" {NOWHERE}'),
         ("#anchor", 'the $ref "#anchor" points at nothing'),
         (
             "#/components/schemas/Loop",

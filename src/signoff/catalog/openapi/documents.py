@@ -1,8 +1,8 @@
 """One OpenAPI document in memory: parsed, its version known, its `$ref`s resolved.
 
 Owns the versions (2.0 to 3.2), the resolver with its memo, the walk over operations, and where in
-the text something stands. Reads other files only where it was given a reader of them, and never
-the network: a `$ref` that cannot be followed is an error of whoever uses it.
+the text something stands. Reads other files only where it was given a reader of them, and fetches
+only listed addresses: a `$ref` that cannot be followed is an error of whoever uses it.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from signoff.canonical import Json
-from signoff.catalog.openapi.files import Files, OutsideError, ReadFile, absolute
+from signoff.catalog.openapi.files import Files, OutsideError, ReadFile
+from signoff.catalog.openapi.remote import Remote
 from signoff.catalog.openapi.sources import DocumentError, ParsedCache, parse
 from signoff.catalog.yaml_source import Spot
 
@@ -84,13 +85,14 @@ class Document:
         cache: ParsedCache | None = None,
         root: dict[str, Json] | None = None,
         laid: Sequence[bytes] = (),
+        remote: Remote | None = None,
     ) -> None:
         """Parse `text`; `root` is what the overlays `laid` made of it, if there are any."""
         self.name = name
         self._text = text
         self._laid = tuple(laid)
         self._home = name.replace("\\", "/").rsplit("/", 1)[-1]
-        self._files = Files(read, home=self._home, cache=cache) if read is not None else None
+        self._files = Files(read, home=self._home, cache=cache, remote=remote)
         parsed = parse(text, cache) if root is None else root
         if not isinstance(parsed, dict):
             raise DocumentError("not an OpenAPI document: the top is not a mapping")
@@ -148,7 +150,7 @@ class Document:
         key = " ".join(words)
         if key not in self._mentions:
             self._mentions[key] = (
-                (self._files is not None and _LEAVES.search(self._text) is not None)
+                _LEAVES.search(self._text) is not None
                 or bool(self._laid)
                 or b"\\u" in self._text
                 or any(word.encode() in self._text for word in words)
@@ -156,15 +158,19 @@ class Document:
         return self._mentions[key]
 
     def fingerprint(self) -> str:
-        """Return a hash of the text and of every file that it leads to."""
+        """Return a hash of the text and of every document that it leads to."""
         self._read_everything()
-        texts = {"": self._text, **(self._files.texts if self._files is not None else {})}
+        texts = {"": self._text, **self._files.texts}
         whole = hashlib.sha256()
         for overlay in self._laid:
             whole.update(hashlib.sha256(overlay).digest())
         for path in sorted(texts):
             whole.update(f"{path}\n{hashlib.sha256(texts[path]).hexdigest()}\n".encode())
         return whole.hexdigest()
+
+    def close(self) -> None:
+        """Fetch nothing from now on; what was fetched and read stays."""
+        self._files.close()
 
     def operations(self) -> Iterator[Operation]:
         """Yield every operation in the document's order; a broken path item yields its fault."""
@@ -207,9 +213,8 @@ class Document:
         if (embedded := self._embedded(ref)) is not _NOTHING:
             return embedded
         try:
-            where = absolute(self._local(ref), "", self._home)
-            path, _, fragment = where.partition("#")
-            root = self._root_of(path)
+            path, fragment = self._files.path_of(self._local(ref))
+            root = self._files.root(path) if path else self.root
         except OutsideError as error:
             raise MappingError(f'the $ref "{ref[:200]}" {error}', ref=ref) from None
         if fragment and not fragment.startswith("/"):
@@ -219,13 +224,6 @@ class Document:
         if found is _NOTHING:
             raise MappingError(f'the $ref "{ref[:200]}" points at nothing', ref=ref)
         return found
-
-    def _root_of(self, path: str) -> Json:
-        if not path:
-            return self.root
-        if self._files is None:
-            raise OutsideError("leaves the document")
-        return self._files.root(path)
 
     def _local(self, ref: str) -> str:
         """OpenAPI 3.2 §`$self`: the document's own URI is another way to write `#`."""
@@ -254,15 +252,15 @@ class Document:
         return self._anchors.get(name, _NOTHING)
 
     def _read_everything(self) -> None:
-        """Read every file that is referred to, so that the fingerprint covers them all."""
-        if self._files is None or not _LEAVES.search(self._text):
+        """Read every document that is referred to, so that the fingerprint covers them all."""
+        if not self._laid and not _LEAVES.search(self._text):
             return
         waiting: list[str] = list(_outer(self.root))
         seen = set[str]()
         while waiting:
             ref = waiting.pop()
             try:
-                path = absolute(self._local(ref), "", self._home).partition("#")[0]
+                path, _ = self._files.path_of(self._local(ref))
                 if not path or path in seen:
                     continue
                 seen.add(path)

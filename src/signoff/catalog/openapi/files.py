@@ -1,8 +1,8 @@
-"""The other files that a spec refers to, below its own folder and nowhere else.
+"""The other documents that a spec refers to: files below its own folder, and listed addresses.
 
-Owns turning every `$ref` of such a file into one that is absolute within the set: `#/…` for the
-first document, `path/from/the/folder.yaml#/…` for the others. Reads files only through the
-function it was given; never the network.
+Owns turning every `$ref` of such a document into one that is absolute within the set: `#/…` for the
+first, `path/from/the/folder.yaml#/…` for files, `https://…#/…` for what is elsewhere. Reads files
+only through the function it was given, and addresses only through `Remote`.
 """
 
 import posixpath
@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from signoff.canonical import Json
+from signoff.catalog.openapi.remote import AddressError, FetchError, Remote, address, is_address
 from signoff.catalog.openapi.sources import DocumentError, ParsedCache, parse
 from signoff.catalog.yaml_source import SPEC_LIMITS
 
@@ -40,25 +41,35 @@ def below(folder: Path) -> ReadFile:
     return read
 
 
-def absolute(ref: str, base: str, home: str) -> str:
-    """Return `ref`, as written in the file `base`, as the set of files knows it.
+def absolute(
+    ref: str, base: str, home: str, allows: Callable[[str], bool] = lambda _: False
+) -> str:
+    """Return `ref`, as written in the document `base`, as the set of documents knows it.
 
-    `home` is the first document's own file name; `base` is empty there.
+    `home` is the first document's own file name; `base` is empty there. `allows` says which
+    addresses may be fetched.
 
     Raises:
-        OutsideError: it is remote, or leaves the folder.
+        OutsideError: it leaves the folder, or leads to an address that is not listed.
     """
     path, _, fragment = ref.partition("#")
     if not path:
         return f"{base}#{fragment}" if base else ref
+    if is_address(path) or is_address(base):
+        try:
+            url = address(path, base)
+        except AddressError as error:
+            raise OutsideError(str(error)) from None
+        if not allows(url):
+            raise OutsideError(
+                "is not fetched: save the document beside this one and refer to the file, or list "
+                f"{url[:200]} in the upstream's allow_refs"
+            )
+        return f"{url}#{fragment}"
     try:
         parts = urlsplit(path)
     except ValueError:
         raise OutsideError("is not a reference") from None
-    if parts.scheme or parts.netloc:
-        raise OutsideError(
-            "is not fetched: save the document beside this one and refer to the file"
-        )
     name = unquote(parts.path)
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(base), name))
     if joined.startswith(("/", "../")) or joined == ".." or "\\" in name or "\x00" in name:
@@ -68,15 +79,36 @@ def absolute(ref: str, base: str, home: str) -> str:
 
 
 class Files:
-    """The files that were read so far, by path."""
+    """The documents that were read so far, by path or address."""
 
-    def __init__(self, read: ReadFile, *, home: str, cache: ParsedCache | None) -> None:
+    def __init__(
+        self,
+        read: ReadFile | None,
+        *,
+        home: str,
+        cache: ParsedCache | None,
+        remote: Remote | None = None,
+    ) -> None:
         self._read, self._home, self._cache = read, home, cache
+        self._remote = remote or Remote()
         self._roots: dict[str, Json] = {}
         self.texts: dict[str, bytes] = {}
 
+    def path_of(self, ref: str) -> tuple[str, str]:
+        """Return the document that `ref` of the first one leads to, and the fragment within.
+
+        Raises:
+            OutsideError: it may not be followed.
+        """
+        path, _, fragment = absolute(ref, "", self._home, self._remote.allows).partition("#")
+        return path, fragment
+
+    def close(self) -> None:
+        """Fetch nothing from now on."""
+        self._remote.close()
+
     def root(self, path: str) -> Json:
-        """Return the whole of a file.
+        """Return the whole of a document.
 
         Raises:
             OutsideError: it cannot be read, or is not a document.
@@ -84,10 +116,7 @@ class Files:
         if path not in self._roots:
             if len(self._roots) >= _MOST_FILES:
                 raise OutsideError(f"is one of more than {_MOST_FILES} files")
-            try:
-                text = self._read(path)
-            except OSError as error:
-                raise OutsideError(f"cannot be read: {error.strerror or 'not a file'}") from None
+            text = self._text(path)
             try:
                 value = parse(text, self._cache)
             except DocumentError as error:
@@ -96,11 +125,24 @@ class Files:
                     f"is broken: {path}:{spot.line}:{spot.column}: {error.message}"
                 ) from None
             self.texts[path] = text
-            self._roots[path] = _rebased(value, path, self._home)
+            self._roots[path] = _rebased(value, path, self._home, self._remote.allows)
         return self._roots[path]
 
+    def _text(self, path: str) -> bytes:
+        if is_address(path):
+            try:
+                return self._remote.read(path)
+            except FetchError as error:
+                raise OutsideError(f"cannot be fetched: {error}") from None
+        if self._read is None:
+            raise OutsideError("leaves the document")
+        try:
+            return self._read(path)
+        except OSError as error:
+            raise OutsideError(f"cannot be read: {error.strerror or 'not a file'}") from None
 
-def _rebased(value: Json, base: str, home: str) -> Json:
+
+def _rebased(value: Json, base: str, home: str, allows: Callable[[str], bool]) -> Json:
     """Rewrite every reference below `value`, in place: it was parsed for nobody else."""
     waiting = [value]
     seen = set[int]()  # YAML aliases share what they name
@@ -116,7 +158,7 @@ def _rebased(value: Json, base: str, home: str) -> Json:
             ref = part.get(key)
             if isinstance(ref, str):
                 try:
-                    part[key] = absolute(ref, base, home)
+                    part[key] = absolute(ref, base, home, allows)
                 except OutsideError:
                     continue  # whoever follows it is told why
         waiting.extend(part.values())
