@@ -186,7 +186,11 @@ async def test_a_catalogue_is_loaded_with_its_documents_from_elsewhere(tmp_path:
         for name, part in (("good", "Id"), ("bad", "Lost")):
             schema = {"$ref": f"{base}common.json#/{part}"}
             parameter = {"name": "id", "in": "query", "schema": schema}
-            operation = {"operationId": name, "parameters": [parameter], "responses": {}}
+            operation: dict[str, Any] = {
+                "operationId": name,
+                "parameters": [parameter],
+                "responses": {},
+            }
             spec["paths"][f"/{name}"] = {"get": operation}
         (tmp_path / "spec.json").write_text(json.dumps(spec))
         path = tmp_path / "capabilities.yaml"

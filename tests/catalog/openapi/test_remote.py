@@ -300,7 +300,7 @@ def test_a_spec_alone_has_no_list(tmp_path: Path) -> None:
 
 
 def test_more_documents_than_any_spec_has_are_not_fetched() -> None:
-    remote = Remote([BASE], lambda *_: b"{}")
+    remote = Remote([BASE], lambda _, __: b"{}")
     for at in range(200):
         remote.read(f"{BASE}{at}.json")
     with pytest.raises(FetchError, match="one of more than 200"):
