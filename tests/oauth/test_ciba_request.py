@@ -84,7 +84,7 @@ async def test_an_assertion_at_the_backchannel_endpoint_names_us_by_the_rule_in_
         client = await with_key(provider)
         form = {**PLAIN, **by_key(client, clock, aud=audience)}
         answer = await provider.post(PATH, form, auth=None)
-        names = audience if isinstance(audience, list) else [audience]
+        names: list[str] = [audience] if isinstance(audience, str) else audience
         if rule == "ciba" or {str(name).rstrip("/") for name in names} == {ISSUER}:
             assert answer.status_code == 200
         else:
