@@ -135,9 +135,40 @@ async def test_repeating_a_call_needs_what_the_call_needed(tmp_path: Path) -> No
         assert len(signoff.bank.payments) == 1
 
 
+async def test_a_tool_inside_execute_tool_needs_what_it_needs_alone(tmp_path: Path) -> None:
+    tools = (PAY, gate_parts.READ)
+    async with running(tmp_path, tools=tools, max_tools=1) as signoff:
+        bearer = token(signoff, "mcp")
+        inside = call("execute_tool", {"name": PAY.name, "arguments": ARGUMENTS})
+        refused(await post(signoff, bearer, inside, **modern("execute_tool")))
+        refused(await post(signoff, bearer, [inside]))
+        assert signoff.bank.payments == []
+        assert await signoff.approvals.inbox("alice") == []
+        other = {"name": gate_parts.READ.name, "arguments": {"account": "a"}}
+        async with client(signoff.url, token=bearer) as it:
+            assert not (await it.call_tool("execute_tool", other)).is_error
+
+
+async def test_repeating_inside_execute_tool_needs_what_the_call_needed(tmp_path: Path) -> None:
+    async with running(tmp_path, tools=(PAY, gate_parts.READ), max_tools=1) as signoff:
+        async with client(signoff.url, token=token(signoff, "mcp payments payments.high")) as it:
+            inside = {"name": PAY.name, "arguments": ARGUMENTS}
+            work = asyncio.create_task(it.call_tool("execute_tool", inside))
+            card = await signoff.card()
+            await signoff.decide()
+            await work
+        again = {"name": "repeat_call", "arguments": {"call_id": card.call_id}}
+        message = call("execute_tool", again)
+        refused(await post(signoff, token(signoff, "mcp"), message, **modern("execute_tool")))
+        assert len(signoff.bank.payments) == 1
+
+
 @pytest.mark.parametrize(
     "message",
     [
+        call("execute_tool", {}),
+        call("execute_tool", {"name": 7}),
+        call("execute_tool", {"name": "execute_tool", "arguments": {"name": PAY.name}}),
         {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
         {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [PAY.name]},
         {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 7}},

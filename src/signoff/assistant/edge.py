@@ -5,7 +5,7 @@ Owns the routes, the session manager and the pumps of a stream. Knows no tool an
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,12 +28,11 @@ from signoff.assistant.attach import BEAT_S, Attachments
 from signoff.assistant.auth import Authenticate, BearerGuard, resource_metadata
 from signoff.assistant.ports import Gate
 from signoff.assistant.server import Tools, build_server
-from signoff.assistant.step_up import StepUp
+from signoff.assistant.step_up import StepUp, needs_of
 from signoff.assistant.strict import MAX_BODY_BYTES, StrictJson, read_message, refusal
-from signoff.canonical import Json, JsonError
+from signoff.canonical import JsonError
 from signoff.catalog.model import Capability, ServerConfig
 from signoff.catalog.registry import Registry
-from signoff.gate.answers import Finished, Waiting
 from signoff.identity import Caller
 
 _MAX_SESSIONS: Final = 2_000
@@ -90,18 +89,12 @@ def mcp_edge(
         max_sessions=_MAX_SESSIONS,
     )
 
-    async def needed(caller: Caller, tool: str, arguments: Mapping[str, Json]) -> frozenset[str]:
-        call_id = arguments.get("call_id")
-        if tool == "repeat_call" and isinstance(call_id, str):
-            # Sent again, a call needs what it needed the first time.
-            answer = await gate.look(caller, call_id)
-            call = answer.call if isinstance(answer, Finished | Waiting) else None
-            tool = tool if call is None else call.tool
-        found = registry.find(caller, tool)
-        return frozenset() if found is None else frozenset(found.scopes)
-
     door = BearerGuard(
-        StrictJson(StepUp(manager.handle_request, needed=needed, public_url=config.public_url)),
+        StrictJson(StepUp(
+                manager.handle_request,
+                needed=needs_of(gate, registry),
+                public_url=config.public_url,
+            )),
         authenticate=authenticate,
         public_url=config.public_url,
     )

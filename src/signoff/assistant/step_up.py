@@ -1,8 +1,8 @@
 """Tools that need more than the door: 403 with what is missing, before the tool is looked at.
 
-Owns reading which tool a message calls and the challenge (RFC 6750 §3.1, MCP authorization: scope
-step-up). The JSON body decides, never a header beside it. What a tool needs arrives as a function;
-callers whose credential is not limited by scopes pass.
+Owns reading which tool a message means, also inside `execute_tool` and `repeat_call`, and the
+challenge (RFC 6750 §3.1, MCP authorization: scope step-up). The JSON body decides, never a header
+beside it. Callers whose credential is not limited by scopes pass.
 """
 
 import json
@@ -17,7 +17,11 @@ from signoff.assistant.auth import (
     SCOPES_KEY,
     resource_metadata_url,
 )
+from signoff.assistant.large import meta_named
+from signoff.assistant.ports import Gate
 from signoff.canonical import Json, parse
+from signoff.catalog.registry import Registry
+from signoff.gate.answers import Finished, Waiting
 from signoff.identity import Caller
 from signoff.origin import App, Message, Receive, Scope, Send
 
@@ -25,6 +29,26 @@ Needed: TypeAlias = Callable[[Caller, str, Mapping[str, Json]], Awaitable[frozen
 """What scopes a caller's call of a tool with these arguments needs beside the door's."""
 
 _TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749 §3.3
+
+
+def needs_of(gate: Gate, registry: Registry) -> Needed:
+    """Return what tells the scopes of the tool that is meant, however it is called."""
+
+    async def needed(caller: Caller, tool: str, arguments: Mapping[str, Json]) -> frozenset[str]:
+        if meta_named(tool) == "execute_tool":
+            name, inner = arguments.get("name"), arguments.get("arguments")
+            tool = name if isinstance(name, str) else ""
+            arguments = inner if isinstance(inner, dict) else {}
+        call_id = arguments.get("call_id")
+        if tool == "repeat_call" and isinstance(call_id, str):
+            # Sent again, a call needs what it needed the first time.
+            answer = await gate.look(caller, call_id)
+            call = answer.call if isinstance(answer, Finished | Waiting) else None
+            tool = tool if call is None else call.tool
+        found = registry.find(caller, tool)
+        return frozenset() if found is None else frozenset(found.scopes)
+
+    return needed
 
 
 class StepUp:
