@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
@@ -24,8 +24,9 @@ from starlette.routing import Route
 
 from as_parts import GATE_SECRET, ISSUER, USERS
 from scripted_person import ScriptedPerson
+from signoff.approvals.request import Approval
 from signoff.approvals.service import Approvals
-from signoff.approvals.sessions import proof_message
+from signoff.approvals.sessions import Verb, proof_message
 from signoff.oauth.authorize import Authorizations
 from signoff.oauth.client_documents import ClientDocuments
 from signoff.oauth.clients import Directory, gate_client
@@ -178,21 +179,26 @@ class ConsentingPerson(ScriptedPerson):
         assert answer.status_code == 200, answer.text
         return self.filled(answer.text)
 
-    def filled(self, page: str) -> dict[str, str]:
-        """Return the fields of the form that decides, its proof signed for a yes."""
+    def filled(self, page: str, *, verb: Verb | None = None) -> dict[str, str]:
+        """Return the fields of the form that decides, its proof signed for a yes (or `verb`)."""
         _, _, form = page.partition("data-decide")
         found = {
             name: html.unescape(value)
             for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form)
             if name != "decision"
         }
-        data = dict(re.findall(r'data-(id|digest|nonce)="([^"]*)"', form))
-        found["proof"] = self.signature(data["id"], data["digest"], data["nonce"])
+        data = dict(re.findall(r'data-(verb|id|digest|nonce)="([^"]*)"', form))
+        found["proof"] = self.signature(data, verb=verb)
         return found
 
-    def signature(self, id_: str, digest: str, nonce: str) -> str:
-        """Sign as the page's script does."""
-        message = proof_message("approve", approval_id=id_, digest=digest, nonce=nonce)
+    def signature(self, data: Mapping[str, str], *, verb: Verb | None = None) -> str:
+        """Sign as the page's script does, or with another word."""
+        message = proof_message(
+            verb or cast("Verb", data["verb"]),
+            approval_id=data["id"],
+            digest=data["digest"],
+            nonce=data["nonce"],
+        )
         r, s = decode_dss_signature(self.key.sign(message, ECDSA(SHA256())))
         raw = r.to_bytes(32) + s.to_bytes(32)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -292,8 +298,8 @@ async def host_house(
     draining, connections = Draining(), SqliteConnections(database)
     config = SiteConfig(public_url=ISSUER, name="acme-bank", users=USERS)
 
-    async def reconcile(call_id: str, *, done: bool, by: str) -> bool:
-        raise AssertionError((call_id, done, by))
+    async def reconcile(approval: Approval, *, done: bool, by: str) -> bool:
+        raise AssertionError((approval.id, done, by))
 
     routes = [
         *authorization_server(

@@ -3,7 +3,8 @@
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from itertools import permutations
+from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,7 @@ from signoff.approvals.sessions import (
     NeedsKey,
     Proved,
     Session,
+    Verb,
     check_proof,
     proof_message,
 )
@@ -73,6 +75,19 @@ def test_a_signature_over_another_act_proves_nothing(
     session: Session, private: ec.EllipticCurvePrivateKey, other: bytes, *, https: bool
 ) -> None:
     assert check_proof(session, sign(private, other), MESSAGE, https=https) == BadProof()
+
+
+VERBS: tuple[Verb, ...] = get_args(Verb)
+
+
+@pytest.mark.parametrize(("said", "wanted"), [*permutations(VERBS, 2)])
+def test_a_proof_for_one_act_serves_no_other_though_everything_else_is_the_same(
+    session: Session, private: ec.EllipticCurvePrivateKey, said: Verb, wanted: Verb
+) -> None:
+    same = {"approval_id": "apr_1", "digest": "sha-256:aa", "nonce": "n"}
+    proof = sign(private, proof_message(said, **same))
+    assert check_proof(session, proof, proof_message(said, **same), https=False) == Proved()
+    assert check_proof(session, proof, proof_message(wanted, **same), https=False) == BadProof()
 
 
 def test_another_key_proves_nothing(session: Session) -> None:

@@ -81,6 +81,22 @@ def test_the_server_sections_are_read(full: Loaded) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("lasts", "seconds"), [("8h", 28_800.0), ("30d", 2_592_000.0), ("1.5d", 129_600.0)]
+)
+def test_how_long_a_sign_in_lasts_at_most_is_the_operators(lasts: str, seconds: float) -> None:
+    result = written(f"signoff: 1\nauth: {{session_lifetime: {lasts}}}\nusers: [{{id: me}}]\n")
+    assert isinstance(result, Loaded)
+    assert result.catalogue.server.session_lifetime_s == seconds
+
+
+@pytest.mark.parametrize("lasts", ["10m", "366d", "0d", "soon", "8"])
+def test_a_sign_in_that_lasts_no_time_or_for_ever_is_refused(lasts: str) -> None:
+    result = written(f"signoff: 1\nauth: {{session_lifetime: {lasts}}}\nusers: [{{id: me}}]\n")
+    assert isinstance(result, Broken)
+    assert "auth.session_lifetime: must be " in str(result.problems[0])
+
+
 def test_the_users_are_read(full: Loaded) -> None:
     assert full.catalogue.users == {
         "alice": User(

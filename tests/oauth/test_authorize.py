@@ -19,6 +19,7 @@ from host_house import (
     query,
     returned,
 )
+from signoff.approvals.sessions import Verb
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.tokens.verify import verify_id_token
@@ -308,6 +309,16 @@ async def test_a_yes_over_http_without_the_device_key_gives_nothing(
     assert 'value="approve"' not in page
     fields = keyless.filled(page)
     await _gives_no_code(house, await keyless.decide(fields), 403)
+
+
+@pytest.mark.parametrize("verb", ["approve", "done", "not-done", "connect-device"])
+async def test_a_proof_of_another_act_gives_nothing(
+    house: HostHouse, client_id: str, alice: Person, verb: Verb
+) -> None:
+    page = (await alice.ask(query(client_id))).text
+    answer = await alice.decide(alice.filled(page, verb=verb))
+    await _gives_no_code(house, answer, 403)
+    assert (await alice.decide(alice.filled(page))).status_code == 303
 
 
 async def test_another_sessions_form_gives_nothing(

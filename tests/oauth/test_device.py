@@ -11,6 +11,7 @@ import pytest
 from as_parts import ISSUER, Monotonic, basic, refused
 from conftest import TurnedClock
 from host_house import RESOURCE, HostHouse, Person, host_house
+from signoff.approvals.sessions import Verb
 from signoff.oauth.device import ALPHABET, normal
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
@@ -307,6 +308,18 @@ async def test_the_yes_for_one_device_does_not_count_for_another(
     answer = await decided(alice, mine["user_code"], user_code=thine["user_code"])
     assert answer.status_code == 403
     refused(await poll(house, client_id, thine["device_code"]), "authorization_pending")
+
+
+@pytest.mark.parametrize("verb", ["approve", "done", "not-done", "consent"])
+async def test_a_proof_of_another_act_connects_no_device(
+    house: HostHouse, client_id: str, alice: Person, verb: Verb
+) -> None:
+    told = await opened(house, client_id)
+    page = await entered(alice, told["user_code"])
+    fields = {**alice.filled(page.text, verb=verb), "decision": "approve"}
+    assert (await alice.http.post("/device/decision", data=fields)).status_code == 403
+    refused(await poll(house, client_id, told["device_code"]), "authorization_pending")
+    assert (await decided(alice, told["user_code"])).status_code == 200
 
 
 async def test_a_link_with_the_code_in_it_decides_nothing(

@@ -115,6 +115,8 @@ async def test_a_signature_for_one_act_is_none_for_another(here: Street) -> None
         person.proof(other, "approve"),
         person.proof(one, "done"),
         person.proof(one, "not-done"),
+        person.proof(one, "consent"),
+        person.proof(one, "connect-device"),
         person.proof(one, "approve")[:-2] + "AA",
         person.proof(one, "approve") + "A",
     ):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from conftest import TurnedClock
-from signoff.approvals.sessions import IDLE, DeviceKey
+from signoff.approvals.sessions import IDLE, LIFETIME, DeviceKey
 from signoff.storage.sessions import DisabledUserError, Reach, Sessions
 from signoff.storage.sqlite import Database
 
@@ -95,6 +95,40 @@ async def test_a_session_ends_after_thirty_idle_days(
     assert await sessions.find(signed_in.token) is not None, "being seen starts the time anew"
     clock.turn(IDLE.total_seconds())
     assert await sessions.find(signed_in.token) is None
+
+
+async def test_a_session_ends_after_ninety_days_however_often_it_is_seen(
+    sessions: Sessions, database: Database, clock: TurnedClock
+) -> None:
+    signed_in = await sessions.sign_in(await sessions.create_login_code("alice"), device_key=KEY)
+    assert signed_in is not None
+    assert signed_in.lifetime == LIFETIME == timedelta(days=90)
+    for _ in range(89):
+        clock.turn(86_400)
+        assert await sessions.find(signed_in.token) is not None
+    clock.turn(86_399)
+    assert await sessions.find(signed_in.token) is not None
+    assert await Reach(database).signed_in(["alice"]) == {"alice"}
+    clock.turn(1)
+    assert await sessions.find(signed_in.token) is None
+    assert await Reach(database).signed_in(["alice"]) == set()
+    await sessions.sign_in(await sessions.create_login_code("alice"), device_key=KEY)
+    assert len(await database.fetch_all("SELECT id FROM sessions")) == 1
+
+
+async def test_the_operator_may_have_sessions_end_sooner(
+    database: Database, clock: TurnedClock
+) -> None:
+    brief = timedelta(hours=8)
+    sessions, reach = Sessions(database, lifetime=brief), Reach(database, lifetime=brief)
+    signed_in = await sessions.sign_in(await sessions.create_login_code("alice"), device_key=KEY)
+    assert signed_in is not None
+    assert signed_in.lifetime == brief
+    clock.turn(brief.total_seconds() - 1)
+    assert await sessions.find(signed_in.token) is not None
+    clock.turn(1)
+    assert await sessions.find(signed_in.token) is None
+    assert await reach.signed_in(["alice"]) == set()
 
 
 async def test_a_session_that_was_ended_is_gone_with_its_key(

@@ -61,7 +61,7 @@ async def signed_in(there: Street, client: httpx2.AsyncClient, user_id: str) -> 
     set_cookie = (await visitor.sign_in(user_id)).headers["set-cookie"]
     value, attributes = set_cookie.split("; ", 1)
     assert re.fullmatch(r"__Host-signoff=[\w-]{43}", value)
-    assert attributes == "HttpOnly; Max-Age=2592000; Path=/; SameSite=lax; Secure"
+    assert attributes == "HttpOnly; Max-Age=7776000; Path=/; SameSite=lax; Secure"
     client.headers["Cookie"] = value
     return visitor
 
@@ -170,7 +170,7 @@ async def test_the_cookie_is_http_only_and_lax(here: Street) -> None:
         response = await Visitor(here, client, here.url).sign_in("alice")
     port = here.url.rsplit(":", 1)[1]
     assert re.fullmatch(
-        rf"signoff-{port}=[\w-]{{43}}; HttpOnly; Max-Age=2592000; Path=/; SameSite=lax",
+        rf"signoff-{port}=[\w-]{{43}}; HttpOnly; Max-Age=7776000; Path=/; SameSite=lax",
         response.headers["set-cookie"],
     )
 

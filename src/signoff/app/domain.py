@@ -4,7 +4,9 @@ Owns which storage stands behind which port.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from signoff.app.gate_operations import gate_keys
 from signoff.app.store import Store
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import Catalogue
@@ -15,6 +17,7 @@ from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
 from signoff.storage.sessions import Reach, Sessions
+from signoff.tokens.client_keys import ClientKeys
 from signoff.tokens.keyring import Keyring
 
 
@@ -25,6 +28,7 @@ class Domain:
     catalogue: Catalogue
     store: Store
     keyring: Keyring
+    gate_keys: ClientKeys
     approvals: Approvals
     calls: SqliteCalls
     client_store: SqliteClients
@@ -40,15 +44,17 @@ async def over(store: Store, catalogue: Catalogue) -> Domain:
     keyring = Keyring(SqliteKeys(database, sealer), now=database.now)
     await keyring.maintain()
     client_store = SqliteClients(database)
+    lifetime = timedelta(seconds=catalogue.server.session_lifetime_s)
     return Domain(
         catalogue=catalogue,
         store=store,
         keyring=keyring,
+        gate_keys=gate_keys(store),
         approvals=Approvals(SqliteApprovals(database, sealer), database.changes),
         calls=SqliteCalls(database, sealer),
         client_store=client_store,
         clients=MachineClients(client_store, user_ids=catalogue.users.keys(), now=database.now),
         people=SqlitePeople(database),
-        sessions=Sessions(database),
-        reach=Reach(database),
+        sessions=Sessions(database, lifetime=lifetime),
+        reach=Reach(database, lifetime=lifetime),
     )

@@ -26,9 +26,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from signoff.canonical import Json
 
-Verb = Literal["approve", "done", "not-done"]
+Verb = Literal["approve", "done", "not-done", "consent", "connect-device"]
+"""What a proof says yes to. Each act has a word of its own, so that no proof serves another."""
 
 IDLE: Final = timedelta(days=30)
+LIFETIME: Final = timedelta(days=90)
+"""However often it is seen: then its person signs in anew."""
 CODE_TTL_S: Final = 600
 _COORDINATE_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 64
@@ -106,6 +109,7 @@ class SignedIn:
 
     session: Session
     token: str = field(repr=False)
+    lifetime: timedelta = LIFETIME
 
 
 class SessionStore(Protocol):

@@ -116,6 +116,9 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         approvals=_approvals(root),
         resources=tuple(_resources(auth)),
         resource_scopes=tuple(_scopes(auth)),
+        session_lifetime_s=auth.duration(
+            "session_lifetime", default.session_lifetime_s, least="1h", most="365d"
+        ),
         wait_budgets_s=_wait_budgets(server),
         refs=cast("RefStyle", server.choice("refs", _REF_STYLES, default.refs)),
         client_refs=_client_refs(server),

@@ -293,6 +293,8 @@ class ServerConfig:
     """Whether MCP hosts may register themselves; a person is asked before one gets anything."""
     client_documents: bool = True
     """Whether the client id of a host may be the https address of its document."""
+    session_lifetime_s: float = 90 * 86_400.0
+    """After this an approver signs in anew, however busy the session was."""
     wait_budgets_s: Mapping[str, float] = field(default_factory=dict[str, float])
     """Longer waits by `clientInfo.name`, seconds."""
     refs: RefStyle = "keep"

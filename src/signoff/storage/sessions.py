@@ -6,10 +6,17 @@ are compared by hash and never stored; who is in `disabled` is refused by every 
 
 import secrets
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from signoff.approvals.sessions import CODE_TTL_S, IDLE, DeviceKey, Session, SignedIn
+from signoff.approvals.sessions import (
+    CODE_TTL_S,
+    IDLE,
+    LIFETIME,
+    DeviceKey,
+    Session,
+    SignedIn,
+)
 from signoff.audit import AuditEvent
 from signoff.sealed import hash_id
 from signoff.storage.sqlite import Database, Row, Tx, from_us, to_us
@@ -44,15 +51,15 @@ ADD_KEY = "INSERT INTO device_keys (session_id, id, x, y) VALUES (:session_id, :
 FIND_SESSION = """
 SELECT s.id, s.user_id, s.created_at, s.seen_at, k.x, k.y
 FROM sessions AS s LEFT JOIN device_keys AS k ON k.session_id = s.id
-WHERE s.token_hash = :token_hash AND s.seen_at > :idle_since
+WHERE s.token_hash = :token_hash AND s.seen_at > :idle_since AND s.created_at > :old_since
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE id = s.user_id)
 """
 TOUCH_SESSION = "UPDATE sessions SET seen_at = :now WHERE id = :id AND seen_at < :now"
 END_SESSION = "DELETE FROM sessions WHERE id = :id RETURNING user_id"
-DROP_IDLE = "DELETE FROM sessions WHERE seen_at <= :idle_since"
+DROP_OVER = "DELETE FROM sessions WHERE seen_at <= :idle_since OR created_at <= :old_since"
 SIGNED_IN = """
 SELECT DISTINCT s.user_id FROM sessions AS s JOIN device_keys AS k ON k.session_id = s.id
-WHERE s.user_id = :user_id AND s.seen_at > :idle_since
+WHERE s.user_id = :user_id AND s.seen_at > :idle_since AND s.created_at > :old_since
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE id = s.user_id)
 """
 
@@ -64,8 +71,8 @@ class DisabledUserError(Exception):
 class Sessions:
     """Implements `approvals.sessions.SessionStore`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, lifetime: timedelta = LIFETIME) -> None:
+        self._database, self._lifetime = database, lifetime
 
     async def create_login_code(self, user_id: str, *, ttl_s: int = CODE_TTL_S) -> str:
         """Return the code of a fresh sign-in link. It is known only to who asked.
@@ -110,7 +117,7 @@ class Sessions:
             if used is None:
                 return None
             user_id = str(used["user_id"])
-            tx.execute(DROP_IDLE, {"idle_since": to_us(tx.now - IDLE)})
+            tx.execute(DROP_OVER, _since(tx.now, self._lifetime))
             tx.execute(
                 ADD_SESSION,
                 {
@@ -146,16 +153,15 @@ class Sessions:
                 created_at=tx.now,
                 seen_at=tx.now,
             )
-            return SignedIn(session=session, token=token)
+            return SignedIn(session=session, token=token, lifetime=self._lifetime)
 
         return await self._database.write(job)
 
     async def find(self, token: str) -> Session | None:
         """Return the live session of a cookie's value, and note that it was seen."""
         now = self._database.now()
-        row = await self._database.fetch_one(
-            FIND_SESSION, {"token_hash": hash_id(token), "idle_since": to_us(now - IDLE)}
-        )
+        params = {"token_hash": hash_id(token), **_since(now, self._lifetime)}
+        row = await self._database.fetch_one(FIND_SESSION, params)
         if row is None:
             return None
         session = _session(row)
@@ -181,18 +187,23 @@ class Sessions:
 class Reach:
     """Tells the gate who could approve right now."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, lifetime: timedelta = LIFETIME) -> None:
+        self._database, self._lifetime = database, lifetime
 
     async def signed_in(self, user_ids: Collection[str]) -> set[str]:
         """Return those of `user_ids` with a live session that has a device key."""
-        idle_since = to_us(self._database.now() - IDLE)
+        since = _since(self._database.now(), self._lifetime)
         found: set[str] = set()
         for user_id in user_ids:
-            params = {"user_id": user_id, "idle_since": idle_since}
+            params = {"user_id": user_id, **since}
             if await self._database.fetch_one(SIGNED_IN, params) is not None:
                 found.add(user_id)
         return found
+
+
+def _since(now: datetime, lifetime: timedelta) -> dict[str, int]:
+    """Return since when a session must have been seen, and must have begun, to be live."""
+    return {"idle_since": to_us(now - IDLE), "old_since": to_us(now - lifetime)}
 
 
 def _session(row: Row) -> Session:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,12 +17,14 @@ from starlette.responses import RedirectResponse, Response
 from signoff.approvals.sessions import BadProof, NeedsKey, Proved, check_proof, proof_message
 from signoff.catalog.model import User
 from signoff.oauth.authorize import MAX_QUERY, Asked, Authorizations, Refused, Unanswerable
-from signoff.oauth.host_tokens import OFFLINE
 from signoff.oauth.hosts import form_source, is_near, place
 from signoff.oauth.profile import AUTHORIZE_PATH
 from signoff.web.render import CONTENT_SECURITY_POLICY, HEADERS, Renderer
 from signoff.web.session import PageError, SignIn, Viewer, one_of, read_form
 from signoff.web.text import Shown, show
+
+Asks: TypeAlias = Literal["consent", "connect-device"]
+"""Which page asks, and what its key signs: a yes on one is none on the other."""
 
 DECISION_PATH: Final = f"{AUTHORIZE_PATH}/decision"
 OPEN_FOR: Final = timedelta(minutes=10)
@@ -35,13 +37,14 @@ _MAX_ID: Final = 64
 class Question:
     """One showing of a page that asks: what its form carries and its key signs."""
 
+    verb: Asks
     id: str
     at: str
     digest: str
 
     def csrf(self, viewer: Viewer) -> str:
         """Return the form token of this session for this very question."""
-        return viewer.csrf("consent", self.id, self.at, self.digest)
+        return viewer.csrf(self.verb, self.id, self.at, self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,9 @@ class ConsentPages:
         reading = await self._authorizations.read(query)
         if not isinstance(reading, Asked):
             raise PageError(409, "This no longer holds", "Start again in the application.")
-        question = Question(id=fields["id"], at=fields["at"], digest=reading.digest())
+        question = Question(
+            verb="consent", id=fields["id"], at=fields["at"], digest=reading.digest()
+        )
         check_question(viewer, question, fields["csrf"], now=self._now())
         if one_of(fields, "decision", "approve", "deny") == "deny":
             return RedirectResponse(self._authorizations.deny(reading), 303, headers=HEADERS)
@@ -127,7 +132,7 @@ class ConsentPages:
         )
 
     def _question(self, viewer: Viewer, asked: Asked, query: str) -> Response:
-        question = new_question(asked.digest(), now=self._now())
+        question = new_question("consent", asked.digest(), now=self._now())
         host = asked.host
         user = self._users.get(viewer.user_id)
         response = self._renderer.page(
@@ -157,10 +162,13 @@ class ConsentPages:
         return response
 
 
-def new_question(digest: str, *, now: datetime) -> Question:
+def new_question(verb: Asks, digest: str, *, now: datetime) -> Question:
     """Return a question about `digest`, with an id of its own."""
     return Question(
-        id="ask_" + secrets.token_urlsafe(16), at=str(int(now.timestamp())), digest=digest
+        verb=verb,
+        id="ask_" + secrets.token_urlsafe(16),
+        at=str(int(now.timestamp())),
+        digest=digest,
     )
 
 
@@ -172,7 +180,7 @@ def check_question(viewer: Viewer, question: Question, csrf: str, *, now: dateti
     """
     if len(question.id) > _MAX_ID or not (question.at.isascii() and question.at.isdigit()):
         raise PageError(400, "Refused", "The form is not the one this page has.")
-    viewer.check_csrf(csrf, "consent", question.id, question.at, question.digest)
+    viewer.check_csrf(csrf, question.verb, question.id, question.at, question.digest)
     if int(now.timestamp()) - int(question.at) > OPEN_FOR.total_seconds():
         raise PageError(409, "This page is too old", "Start again in the application.")
 
@@ -184,7 +192,7 @@ def check_signed(sign_in: SignIn, viewer: Viewer, question: Question, proof: str
         PageError: 403.
     """
     message = proof_message(
-        "approve", approval_id=question.id, digest=question.digest, nonce=question.at
+        question.verb, approval_id=question.id, digest=question.digest, nonce=question.at
     )
     proved = check_proof(viewer.session, proof, message, https=sign_in.https)
     match proved:
@@ -208,11 +216,8 @@ def check_signed(sign_in: SignIn, viewer: Viewer, question: Question, proof: str
             assert_never(proved)
 
 
-def wishes(scope: str, *, tools: bool = True) -> list[Wish]:
-    """Return what a scope lets a host do, in words; a scope of the operator's as it is named.
-
-    `tools`: scopes of the operator's open tools here, and nothing elsewhere.
-    """
+def wishes(scope: str) -> list[Wish]:
+    """Return what a scope lets a host do, in words; a scope of the operator's as it is named."""
     found: list[Wish] = []
     for one in scope.split():
         if one == "mcp":
@@ -221,11 +226,8 @@ def wishes(scope: str, *, tools: bool = True) -> list[Wish]:
             )
         elif one == "openid":
             found.append(Wish(words="learn your user id here"))
-        elif one == OFFLINE:
-            found.append(Wish(words="keep this access until you take it back"))
         else:
-            words = "call tools that need" if tools else "have the scope"
-            found.append(Wish(words=words, scope=show(one)))
+            found.append(Wish(words="call tools that need", scope=show(one)))
     return found
 
 

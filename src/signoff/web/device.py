@@ -76,7 +76,9 @@ class DevicePages:
         if isinstance(found, WrongCode):
             raise PageError(409, "This no longer holds", "Start again on the device.")
         device, _ = found
-        question = Question(id=fields["id"], at=fields["at"], digest=device.digest())
+        question = Question(
+            verb="connect-device", id=fields["id"], at=fields["at"], digest=device.digest()
+        )
         check_question(viewer, question, fields["csrf"], now=self._now())
         verdict = one_of(fields, "decision", "approve", "deny")
         if verdict == "approve":
@@ -112,7 +114,7 @@ class DevicePages:
     def _question(
         self, viewer: Viewer, device: Device, client: Client, *, user_code: str
     ) -> Response:
-        question = new_question(device.digest(), now=self._now())
+        question = new_question("connect-device", device.digest(), now=self._now())
         since = client.created_at
         return self._page(
             "device_consent.html",

@@ -65,7 +65,7 @@ class Login:
         waiting = [approval.id for approval in inbox if approval.status is Status.PENDING]
         target = f"/approvals/{waiting[0]}" if len(waiting) == 1 else "/approvals"
         response = RedirectResponse(target, 303, headers=HEADERS)
-        self._sign_in.set_cookie(response, signed_in.token)
+        self._sign_in.set_cookie(response, signed_in)
         return response
 
     async def leave(self, request: Request) -> Response:

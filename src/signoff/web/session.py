@@ -16,12 +16,12 @@ from starlette.responses import Response
 
 from signoff.approvals.request import Approval
 from signoff.approvals.sessions import (
-    IDLE,
     BadProof,
     NeedsKey,
     Proved,
     Session,
     SessionStore,
+    SignedIn,
     Verb,
     check_proof,
     proof_message,
@@ -165,12 +165,12 @@ class SignIn:
             case _:
                 assert_never(proved)
 
-    def set_cookie(self, response: Response, token: str) -> None:
-        """Sign this browser in."""
+    def set_cookie(self, response: Response, signed_in: SignedIn) -> None:
+        """Sign this browser in, for as long as the server may know it."""
         response.set_cookie(
             self.cookie,
-            token,
-            max_age=int(IDLE.total_seconds()),
+            signed_in.token,
+            max_age=int(signed_in.lifetime.total_seconds()),
             path="/",
             httponly=True,
             samesite="lax",

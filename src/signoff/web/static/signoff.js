@@ -77,7 +77,8 @@
   const arm = (decide) => {
     const signs = decide.hasAttribute("data-sign");
     const approve = $("#approve", decide);
-    const verbs = { approve: "approve", yes: "done", no: "not-done" };
+    // Each act has a word of its own: what is signed for one is no yes to another.
+    const verbs = { approve: decide.dataset.verb || "approve", yes: "done", no: "not-done" };
     const unseen = approve ? new Set(all("[data-seen]")) : new Set();
     let armed = false;
     let key;
