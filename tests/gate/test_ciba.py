@@ -80,6 +80,7 @@ async def ask(client: CibaClient) -> ciba.Asked | ciba.Refused | ciba.Unavailabl
     )
 
 
+@pytest.mark.seed("CIBA-63")
 async def test_the_request_has_the_parameters_of_the_specification(
     client: CibaClient, server: Server
 ) -> None:

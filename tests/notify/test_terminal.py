@@ -17,6 +17,7 @@ def local(iso: str) -> str:
     return datetime.fromisoformat(iso).astimezone().strftime("%H:%M %Z")
 
 
+@pytest.mark.seed("B12")
 async def test_the_line_names_who_is_asked_until_when_and_where() -> None:
     shown: list[str] = []
     terminal = Terminal(

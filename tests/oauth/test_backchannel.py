@@ -69,6 +69,7 @@ async def test_the_store_holds_neither_the_auth_req_id_nor_the_arguments_in_clea
     assert b"a private matter" not in kept
 
 
+@pytest.mark.seed("B12")
 async def test_an_opened_approval_is_announced_in_the_same_transaction_without_free_text(
     provider: Provider, database: Database
 ) -> None:
@@ -154,6 +155,7 @@ async def test_a_person_is_found_by_id_by_mail_and_by_subject(
     assert card.eligible == ("alice",)
 
 
+@pytest.mark.seed("B4")
 @pytest.mark.seed("CIBA-19")
 @pytest.mark.parametrize(
     "hint",
@@ -177,6 +179,7 @@ async def test_a_hint_at_nobody_who_may_approve_is_refused(provider: Provider, h
     refused(await provider.ask(login_hint=hint), "unknown_user_id")
 
 
+@pytest.mark.seed("B4")
 async def test_an_unknown_and_a_switched_off_user_are_one_answer(provider: Provider) -> None:
     await provider.people.disable("alice", by="operator")
     other = basic(await provider.other_client())
@@ -198,6 +201,7 @@ async def test_a_request_nobody_who_is_left_could_decide_is_refused(provider: Pr
     refused(await provider.ask(tool_call(approvers=["alice", "bob"])), "unknown_user_id")
 
 
+@pytest.mark.seed("B6")
 @pytest.mark.seed("CIBA-24")
 @pytest.mark.parametrize(
     "message", ["1234", "W4SCT", "Überweisung 25 €", "支払い 25", "A1-B2 + C3!", "x" * 256]

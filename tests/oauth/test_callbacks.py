@@ -131,6 +131,7 @@ async def test_a_push_of_a_yes_that_lapsed_before_it_could_leave_is_a_failed_tra
     assert heard.body == {"auth_req_id": auth_req_id, "error": "transaction_failed"}
 
 
+@pytest.mark.seed("B15")
 @pytest.mark.seed("CIBA-11")
 async def test_a_push_client_has_no_business_at_the_token_endpoint(provider: Provider) -> None:
     client = await called_back(provider, "push", "https://client.example/ciba")
@@ -151,6 +152,7 @@ async def test_an_interval_is_told_for_poll_and_ping_and_not_for_push(provider: 
     assert set((await ask(provider, push)).json()) == {"auth_req_id", "expires_in"}
 
 
+@pytest.mark.seed("B19")
 @pytest.mark.seed("CIBA-52")
 @pytest.mark.parametrize("mode", ["ping", "push"])
 async def test_a_client_that_is_away_is_told_again_the_very_same(
@@ -335,6 +337,7 @@ async def test_a_notification_token_of_1024_characters_is_taken(provider: Provid
         assert (await listener.next()).headers["authorization"] == f"Bearer {token}"
 
 
+@pytest.mark.seed("B'")
 @pytest.mark.seed("CIBA-9")
 async def test_the_mode_is_the_clients_registration_and_no_parameter(provider: Provider) -> None:
     client = await provider.other_client()

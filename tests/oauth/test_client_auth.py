@@ -142,6 +142,8 @@ async def test_a_malformed_header_is_a_failed_authentication(
     refused(response, "invalid_client", status=401)
 
 
+@pytest.mark.seed("CIBA-14")
+@pytest.mark.seed("CIBA-58")
 async def test_a_public_client_is_refused(provider: Provider) -> None:
     response = await token(provider, client_id="signoff-gate")
     refused(response, "invalid_client", status=401)

@@ -50,6 +50,7 @@ async def test_an_id_token_of_ours_says_who_is_meant_until_a_day_after_its_end(
     refused(await ask(provider, client, id_token_hint=hint), "invalid_request")
 
 
+@pytest.mark.seed("B5")
 @pytest.mark.seed("CIBA-21")
 async def test_an_id_token_of_another_client_or_of_nobody_is_no_hint(
     provider: Provider, clock: TurnedClock

@@ -78,6 +78,7 @@ async def send(
     return await provider.post("/oauth2/bc-authorize", form, auth=None)
 
 
+@pytest.mark.seed("CIBA-31")
 @pytest.mark.seed("CIBA-28")
 @pytest.mark.seed("CIBA-29")
 @pytest.mark.parametrize("typ", [None, "JWT", "oauth-authz-req+jwt"])

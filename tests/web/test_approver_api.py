@@ -29,6 +29,7 @@ async def shown(here: Site, headers: dict[str, str], approval_id: str) -> dict[s
     return response.json()
 
 
+@pytest.mark.seed("CIBA-40")
 @pytest.mark.seed("B13")
 async def test_an_approver_is_shown_what_is_asked(provider: Provider) -> None:
     details = tool_call()
