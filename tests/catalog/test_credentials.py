@@ -8,7 +8,8 @@ from signoff.catalog.wire import SecurityScheme
 
 SPEC = b"""\
 openapi: 3.0.0
-paths: {/a: {get: {operationId: a, security: [{key: []}], responses: {}}}}
+paths: {/a: {get: {operationId: a, security: [{key: []}, {basic: []}, {oauth: []}, {cert: []}],
+  responses: {}}}}
 components:
   securitySchemes:
     key: {type: apiKey, in: query, name: api_key}

@@ -70,7 +70,8 @@ SPEC = """\
 openapi: 3.0.0
 info: {title: t, version: "1"}
 paths:
-  /a: {get: {operationId: a, responses: {}}}
+  /a: {get: {operationId: a, responses: {}, servers: [
+    {url: "/{region}", variables: {region: {default: eu}}}, {url: "https://other.example"}]}}
   /b: {get: {operationId: b, parameters: [{$ref: "#/nowhere"}], responses: {}}}
   /c: {post: {operationId: c, responses: {}, requestBody: {content: {application/json: {schema:
     {type: object, properties: {x: {type: string}}}}}}}}
@@ -121,7 +122,7 @@ def test_the_digest_covers_what_was_not_compiled(tmp_path: Path) -> None:
     assert digest(tmp_path, spec=SPEC.replace("type: string", "type: integer")) != before
     assert digest(tmp_path, spec=SPEC.replace("/a:", "/z:")) != before
     for more in (
-        ", variables: {region: eu}",
+        ", variables: {region: us}",
         ", allow_servers: ['https://other.example']",
         ", lists: numbered",
         ", deprecated: true",

@@ -184,6 +184,12 @@ def test_tools_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:
         "placeOrder": ("ask bob", "session", None),
         "stock": ("ask bob", "session", None),
     }
+    assert {row["name"]: row["reason"] for row in rows} == {
+        "deploy": "Not on Fridays.",
+        "listOrders": "granted by default at shop",
+        "placeOrder": "risk high (POST without a risk of its own)",
+        "stock": "not granted by default at shop",
+    }
     lines = typed("tools").stdout.splitlines()
     assert lines[2].split()[3:7] == ["low", "allow", "none", "grant:shop"]
 
@@ -207,6 +213,7 @@ def test_check_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:
         "policy": "allow",
         "strength": "none",
         "grant": "grant:shop",
+        "reason": "granted by default at shop",
     }
 
 

@@ -38,6 +38,7 @@ class Decision:
 
     tool: str
     policy: str
+    reason: str
     strength: str = "none"
     grant: str | None = None
     denied_by: str | None = None
@@ -48,6 +49,7 @@ class Decision:
             "policy": self.policy,
             "strength": self.strength,
             "grant": self.grant,
+            "reason": self.reason,
         }
 
     @property
@@ -213,6 +215,7 @@ def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str,
         "policy": decision.policy,
         "strength": decision.strength,
         "grant": decision.grant,
+        "reason": decision.reason,
         "upstream": tool.upstream,
         "risk_reason": tool.risk_reason,
         "source": tool.source,
@@ -223,8 +226,9 @@ def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str,
 
 def decided(catalogue: Catalogue, tool: ToolSpec) -> Decision:
     """Say what policy makes of `tool`."""
-    found = Decision(tool=tool.name, policy=_policy(catalogue, tool))
-    match decide(catalogue.policy, tool):
+    verdict = decide(catalogue.policy, tool)
+    found = Decision(tool=tool.name, policy=_policy(catalogue, tool), reason=verdict.reason)
+    match verdict:
         case Allow(rule=rule):
             return replace(found, grant=rule)
         case Ask():

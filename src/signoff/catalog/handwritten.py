@@ -63,6 +63,10 @@ class _Reader:
         fields.needs("name")
         fields.needs("description")
         treatment = read_treatment(fields, self._people)
+        if treatment.media_type is not None:
+            message = "chooses among those of a spec's operation; here the body is JSON"
+            fields.complain("media_type", message)
+            treatment = replace(treatment, media_type=None)
         upstream = self._upstream()
         schema = self._input()
         output = self._output()

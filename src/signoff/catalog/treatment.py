@@ -79,6 +79,9 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems, defaults: De
     title = treatment.approval.title
     if title is not None and (fault := templates.check_title(title, arguments, secret)):
         problems.add(title.spot, f"{treatment.path}.approval.title: {fault}")
+    if treatment.media_type is not None and tool.body.kind == "none":
+        message = "it sends no body, so there is no media type to choose; leave it out"
+        problems.add(treatment.media_type.spot, f"{treatment.path}.media_type: {message}")
     risk, reason = tool.risk, tool.risk_reason
     if treatment.risk is not None:
         risk, reason = treatment.risk, "set in the catalogue"

@@ -17,6 +17,7 @@ from signoff.catalog.config import People, is_http_url
 from signoff.catalog.credentials import read_credentials
 from signoff.catalog.fields import Fields, Problems, Word
 from signoff.catalog.grants import Wanted, read_wanted
+from signoff.catalog.idle import check_against, check_idle
 from signoff.catalog.model import (
     HeaderTemplate,
     Reference,
@@ -125,11 +126,9 @@ class _Reader:
             pinned=pinned,
         )
         fields.close()
-        if openapi is None:
-            for key in ("expose", "operations", "overlays", "allow_refs"):
-                if key in fields:
-                    fields.complain(key, "means operations of a spec; openapi is missing")
-        elif document is not None:
+        check_idle(fields, upstream)
+        if document is not None:
+            check_against(fields, document, target.places, upstream, always)
             _Compiling(self._fields, self._offer, self._notes, document, treatments).run(
                 upstream, target, selectors
             )

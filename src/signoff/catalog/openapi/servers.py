@@ -55,6 +55,20 @@ def root_urls(document: Document, places: Places) -> list[str]:
     return [url for raw in written if (url := _filled(raw, places.variables)[0]) is not None]
 
 
+def variable_names(document: Document) -> set[str]:
+    """Return the names of all variables that stand in a server's address."""
+    written = [*list_of(document.root.get("servers"))]
+    for operation in document.operations():
+        written += [*list_of(operation.members.get("servers")), *list_of(operation.servers)]
+    urls = [dict_of(raw).get("url") for raw in written]
+    return {name for url in urls if isinstance(url, str) for name in _VARIABLE.findall(url)}
+
+
+def filled(raw: Json, given: Mapping[str, str]) -> str | None:
+    """Return a server's URL with its variables; None where one of them is missing or unfit."""
+    return _filled(raw, given)[0]
+
+
 def plan(document: Document, operation: Operation, places: Places) -> Server | None:
     """Return where the operation goes; None for the upstream's `base_url`.
 
