@@ -5,7 +5,7 @@ Owns the shape of a caller and its stable key. Knows no token, no transport and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 CallerKind = Literal["oauth", "local", "agent"]
@@ -25,6 +25,9 @@ class Caller:
     sub: str | None = None
     agent_id: str | None = None
     host_id: str | None = None
+    scopes: frozenset[str] | None = field(default=None, compare=False)
+    """What the credential of this very message is limited to, None for no limit. Not identity: it
+    is neither compared nor kept."""
 
     def as_json(self) -> dict[str, str]:
         """Return the members that are set, ready for canonical JSON."""

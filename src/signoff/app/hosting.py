@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from signoff.approvals.sessions import SessionStore
 from signoff.catalog.model import ServerConfig, ToolSpec
+from signoff.catalog.offered import Offered
 from signoff.oauth.authorize import Authorizations
 from signoff.oauth.client_documents import ClientDocuments
 from signoff.oauth.clients import Directory
@@ -95,4 +96,6 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
 
 def host_scopes(tools: Iterable[ToolSpec]) -> tuple[str, ...]:
     """Return what a host may ask for: the door, and what single tools need."""
-    return (_DOOR, *sorted({scope for tool in tools for scope in tool.scopes} - {_DOOR}))
+    # The cards of a large catalogue say it; going through its tools would compile them all.
+    cards = tools.cards if isinstance(tools, Offered) else tools
+    return (_DOOR, *sorted({scope for card in cards for scope in card.scopes} - {_DOOR}))

@@ -155,7 +155,9 @@ class AccessTokens:
         # RFC 9068 §2.2: without a resource owner, `sub` is the client itself.
         person = None if subject == client_id else subject
         return Admitted(
-            caller=Caller(kind="oauth", issuer=self._issuer, client_id=client_id, sub=person),
+            caller=Caller(
+                kind="oauth", issuer=self._issuer, client_id=client_id, sub=person, scopes=held
+            ),
             scopes=held,
         )
 
@@ -312,8 +314,8 @@ def resource_metadata_url(public_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{_WELL_KNOWN}{path}/mcp"
 
 
-def resource_metadata(*, public_url: str, name: str) -> list[Route]:
-    """Return the routes of the protected resource metadata (RFC 9728 §3)."""
+def resource_metadata(*, public_url: str, name: str, scopes: Iterable[str] = ()) -> list[Route]:
+    """Return the routes of the protected resource metadata (RFC 9728 §3), with tools' `scopes`."""
     base = public_url.rstrip("/")
     document = {
         "resource": f"{base}/mcp",
@@ -322,7 +324,7 @@ def resource_metadata(*, public_url: str, name: str) -> list[Route]:
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "dpop_bound_access_tokens_required": False,
-        "scopes_supported": [SCOPE],
+        "scopes_supported": [SCOPE, *sorted({*scopes} - {SCOPE})],
     }
 
     async def metadata(_: Request) -> JSONResponse:

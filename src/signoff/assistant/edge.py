@@ -99,6 +99,8 @@ def mcp_edge(
         public_url=config.public_url,
     )
 
+    scopes = [scope for card in registry.everything for scope in card.scopes]
+
     # A reverse proxy may hand on the path of the public URL or take it off: both arrive.
     below = urlsplit(config.public_url).path.rstrip("/")
 
@@ -119,7 +121,7 @@ def mcp_edge(
     return Edge(
         routes=(
             *(Route(path, door) for path in dict.fromkeys(("/mcp", f"{below}/mcp"))),
-            *resource_metadata(public_url=config.public_url, name=config.name),
+            *resource_metadata(public_url=config.public_url, name=config.name, scopes=scopes),
         ),
         lifespan=lifespan,
         serve_stream=StreamServer(server),

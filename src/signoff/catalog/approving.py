@@ -17,9 +17,7 @@ from signoff.catalog.yaml_source import Node, Spot
 CALLER: Final = "${caller.sub}"
 NO_PASSKEYS: Final = "passkeys are not built yet, so this cannot be enforced"
 RESERVED_KEYS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("visible_to", "constraints", "grant_ttl"), "is reserved for a later version; leave it out"
-    ),
+    **dict.fromkeys(("constraints", "grant_ttl"), "is reserved for a later version; leave it out"),
     "default_grants": "belongs to an upstream: upstreams.NAME.default_grants",
 }
 _STRENGTHS: Final = ("session", "passkey")

@@ -100,6 +100,18 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visibility:
+    """Whom a capability exists for: any of these. Groups are expanded to users already.
+
+    A scope counts for callers whose credential is limited by scopes, and for those without limit.
+    """
+
+    users: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An HTTP API. `base_url` is `http(s)://…`, or `app:module:attribute` for a Python ASGI app."""
 
@@ -113,6 +125,8 @@ class Upstream:
     """By scheme name; which of them a call sends is `ToolSpec.security.credentials`."""
     allow_private: tuple[str, ...] = ()
     """Origins, networks or addresses beside `base_url`'s that may be private or loopback."""
+    visible_to: Visibility | None = None
+    """Whom all of its capabilities exist for; None is everybody. One's own word narrows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +187,9 @@ class Capability:
     idempotent: bool = False
     source: str = ""
     scopes: tuple[str, ...] = ()
-    """OAuth scopes that a spec's `x-mcp` names; reserved."""
+    """OAuth scopes that a call needs: the catalogue's word, else those of a spec's `x-mcp`."""
+    visible_to: Visibility | None = None
+    """Whom it exists for; None is everybody."""
     deprecated: bool = False
 
 

@@ -12,10 +12,11 @@ from signoff.catalog import templates
 from signoff.catalog.approving import NO_PASSKEYS, RESERVED_KEYS, Defaults, Own, read_own
 from signoff.catalog.config import People
 from signoff.catalog.fields import Fields, Problems, Word, kind_of, suggest
-from signoff.catalog.model import Retry, RetryKind, Risk, ToolSpec
+from signoff.catalog.model import Retry, RetryKind, Risk, ToolSpec, Visibility
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.paging import Paging, paged, read_paging, told_of
+from signoff.catalog.visibility import read_scopes, read_visibility
 from signoff.catalog.yaml_source import Spot
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -37,6 +38,8 @@ class Treatment:
     definite_statuses: frozenset[int]
     media_type: Word | None
     pagination: Paging | None
+    scopes: tuple[str, ...] | None
+    visible_to: Visibility | None
 
 
 def read_treatment(fields: Fields, people: People) -> Treatment:
@@ -54,6 +57,8 @@ def read_treatment(fields: Fields, people: People) -> Treatment:
         definite_statuses=_definite(fields),
         media_type=fields.word("media_type"),
         pagination=read_paging(fields),
+        scopes=read_scopes(fields),
+        visible_to=read_visibility(fields, people),
     )
     executor = fields.text("executor", "proxy")
     if executor != "proxy":
@@ -101,6 +106,8 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems, defaults: De
         retry=treatment.retry,
         definite_statuses=treatment.definite_statuses,
         pagination=pagination,
+        scopes=tool.scopes if treatment.scopes is None else treatment.scopes,
+        visible_to=treatment.visible_to,
         parameters=parameters,
         body=replace(tool.body, secrets=tool.body.secrets | hidden),
         secret_arguments=frozenset(secret),

@@ -40,6 +40,7 @@ from signoff.catalog.selectors import (
 )
 from signoff.catalog.specs import Specs, open_document
 from signoff.catalog.treatment import Treatment, apply, read_treatment
+from signoff.catalog.visibility import read_visibility
 from signoff.catalog.yaml_source import Spot
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -159,6 +160,7 @@ class _Reader:
                 "max_response_bytes", default.max_response_bytes, least=1_024, most=67_108_864
             ),
             allow_private=read_private(fields),
+            visible_to=read_visibility(fields, self._people),
         )
 
     def _headers(self, audience: str | None) -> list[HeaderTemplate]:
