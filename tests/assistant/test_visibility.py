@@ -79,11 +79,12 @@ async def test_a_hidden_tool_is_neither_found_nor_described_nor_executed(
         assert "ledger" not in json.dumps(found.structured_content)
         assert found.structured_content is not None
         assert found.structured_content["of"] == 2
-        for tool, arguments in (
-            ("describe_tool", {"name": "NAME"}),
-            ("execute_tool", {"name": "NAME", "arguments": {"account": "a"}}),
-            ("execute_tool", {"name": "NAME", "arguments": {}}),
-        ):
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("describe_tool", {}),
+            ("execute_tool", {"arguments": {"account": "a"}}),
+            ("execute_tool", {"arguments": {}}),
+        ]
+        for tool, arguments in asked:
             said = [
                 await answer(session, tool, {**arguments, "name": name})
                 for name in ("secret_ledger", "secret_nothing")

@@ -110,7 +110,7 @@ def test_a_spec_says_nothing_of_whom_it_exists_for() -> None:
 
 
 def test_what_is_hidden_gives_no_reason_either() -> None:
-    spec = {
+    spec: dict[str, Any] = {
         **SPEC,
         "paths": {"/broken": {"get": {"parameters": [{"$ref": "#/no"}], "responses": {}}}},
     }

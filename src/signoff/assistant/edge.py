@@ -90,11 +90,13 @@ def mcp_edge(
     )
 
     door = BearerGuard(
-        StrictJson(StepUp(
+        StrictJson(
+            StepUp(
                 manager.handle_request,
                 needed=needs_of(gate, registry),
                 public_url=config.public_url,
-            )),
+            )
+        ),
         authenticate=authenticate,
         public_url=config.public_url,
     )
