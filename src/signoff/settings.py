@@ -7,11 +7,14 @@ mapping for `${env:NAME}` references. Only `app` and `cli` import this.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signoff.telemetry import LogFormat
+
+Role: TypeAlias = Literal["all", "mcp", "sidecar"]
 
 
 class Settings(BaseSettings):
@@ -22,6 +25,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".signoff")
     seal_key: SecretStr | None = None
     """The 32-byte master key, base64url or hex; without it `DATA_DIR/seal.key` is used."""
+    role: Role = "all"
     log_level: str = "INFO"
     log_format: LogFormat = "text"
     failpoint: str | None = None

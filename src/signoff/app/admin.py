@@ -11,6 +11,7 @@ from signoff.app.domain import over
 from signoff.app.errors import BadInputError
 from signoff.app.inspect import catalogue_at
 from signoff.app.operations import Operations
+from signoff.app.roles import role_of
 from signoff.app.store import opened, owned, prepared
 from signoff.canonical import Json
 from signoff.desk.admin import AdminClient, AdminError, NoOwnerError
@@ -44,7 +45,8 @@ async def _alone(
     lock = owned(directory)
     try:
         async with opened(directory, Settings()) as store:
-            operations = Operations(await over(store, catalogue))
+            domain = await over(store, catalogue)
+            operations = Operations(domain, role=await role_of(store))
             try:
                 return await operations.handlers()[operation](parameters)
             except AdminError as error:

@@ -94,8 +94,9 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
     )
 
 
-def host_scopes(tools: Iterable[ToolSpec]) -> tuple[str, ...]:
-    """Return what a host may ask for: the door, and what single tools need."""
+def host_scopes(tools: Iterable[ToolSpec], elsewhere: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return what a host may ask for: the door, and what single tools need, here or elsewhere."""
     # The cards of a large catalogue say it; going through its tools would compile them all.
     cards = tools.cards if isinstance(tools, Offered) else tools
-    return (_DOOR, *sorted({scope for card in cards for scope in card.scopes} - {_DOOR}))
+    needed = {scope for card in cards for scope in card.scopes}
+    return (_DOOR, *sorted(needed.union(elsewhere) - {_DOOR}))

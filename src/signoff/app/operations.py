@@ -4,18 +4,22 @@ Owns the table of operations and their JSON. None of them approves.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, cast
 
 from signoff.app.client_operations import ClientOperations
 from signoff.app.consent_operations import ConsentOperations
 from signoff.app.domain import Domain
+from signoff.app.gate_operations import GateOperations
+from signoff.app.roles import Role, belonging_elsewhere, refusing
 from signoff.approvals.service import MAX_REASON
 from signoff.audit import Broken, Intact
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
-from signoff.gate.call import Call
+from signoff.gate.call import Call, Event, Facts, State
+from signoff.gate.pipeline import Gate
+from signoff.gate.ports import Moved
 from signoff.oauth.user_codes import UserCodeError, UserCodes
 from signoff.storage.audit_log import HEAD_FILE, read_head, tail, verify_log
 from signoff.storage.connections import SqliteConnections
@@ -32,20 +36,27 @@ Parameters = Mapping[str, Json]
 class Operations:
     """The operations over the domain of an open store."""
 
-    def __init__(
-        self, domain: Domain, *, end_calls_of: Callable[[str], Awaitable[object]] | None = None
-    ) -> None:
-        """`end_calls_of` ends at once what an id has not sent; without a server there is nothing
-        running, and the guards of every send refuse it later.
+    def __init__(self, domain: Domain, *, role: Role, gate: Gate | None = None) -> None:
+        """`gate` ends at once what a person or client has not sent; without a server there is
+        nothing running, and the guards of every send refuse it later.
         """
-        self._end_calls_of = end_calls_of
+        self._domain, self._gate = domain, gate
+        self._role: Role = role
+        self._end_calls_of = None if gate is None else gate.end_calls_of
         self.catalogue, self.database = domain.catalogue, domain.store.database
         self.clients, self.people, self.keyring = domain.clients, domain.people, domain.keyring
         self.sessions, self.reach = domain.sessions, domain.reach
         self.calls = OperatorCalls(self.database, domain.store.sealer, domain.calls)
 
     def handlers(self) -> Mapping[str, AdminHandler]:
-        """Return the operations by name."""
+        """Return the operations by name; those of another role say where to ask for them."""
+        elsewhere = belonging_elsewhere(self._role, self.catalogue.server.approvals.issuer)
+        return {
+            name: refusing(why) if (why := elsewhere(name)) is not None else handler
+            for name, handler in self._handlers().items()
+        }
+
+    def _handlers(self) -> Mapping[str, AdminHandler]:
         return {
             "login": self.login,
             "calls.list": self.list_calls,
@@ -61,6 +72,7 @@ class Operations:
             "users.code": self.set_user_code,
             "audit.verify": self.verify_audit,
             "audit.tail": self.tail_audit,
+            **GateOperations(self._domain.gate_keys).handlers(),
         }
 
     async def login(self, parameters: Parameters) -> Json:
@@ -89,9 +101,24 @@ class Operations:
         call = await self._call(parameters)
         reason = parameters.get("reason")
         text = reason.strip()[:MAX_REASON] if isinstance(reason, str) else None
-        if await self.calls.deny(call.id, reason=text or None) is None:
+        if self._role == "mcp":
+            # The card is elsewhere: the gate takes its request back there, now or when it can.
+            why = f"{OPERATOR} denied it" + (f": {text}" if text else "")
+            ended, state = await self._taken_back(call, why=why), "withdrawn"
+        else:
+            denied = await self.calls.deny(call.id, reason=text or None)
+            ended, state = denied is not None, "denied"
+        if not ended:
             raise AdminError(f"{call.id} is {call.state}: there is nothing left to deny")
-        return {"id": call.id, "state": "denied"}
+        return {"id": call.id, "state": state}
+
+    async def _taken_back(self, call: Call, *, why: str) -> bool:
+        if self._gate is not None:
+            return await self._gate.take_back(call.id, why=why)
+        if call.state not in (State.WAITING, State.AUTHORIZED):
+            return False
+        swap = await self._domain.calls.move(call, Event.WITHDRAW, Facts(note=why))
+        return isinstance(swap, Moved)
 
     async def list_users(self, parameters: Parameters) -> Json:
         del parameters

@@ -18,6 +18,7 @@ from signoff.app.compose import Options, Server, running
 from signoff.app.errors import CannotRunError
 from signoff.app.http import listening
 from signoff.app.inspect import loaded_at
+from signoff.app.roles import fitting
 from signoff.app.store import owned, prepared
 from signoff.catalog.model import Catalogue
 from signoff.client.session import ClientError
@@ -55,7 +56,8 @@ async def serve_until_stopped(
     with _stop_signal() as stop:
         async with _serving(catalogue, options, settings, environment) as server:
             _banner(server, options, say=_to_stderr)
-            await _offer_sign_in(server)
+            if options.role != "mcp":
+                await _offer_sign_in(server)
             await stop.wait()
 
 
@@ -163,12 +165,13 @@ async def _serving(
 
 def _catalogue(options: Options) -> Catalogue:
     loaded = loaded_at(options.config, options.data_dir)
-    for note in loaded.notes:
+    catalogue = at_port(loaded.catalogue, options.port)
+    for note in (*loaded.notes, *fitting(catalogue, options.role)):
         _to_stderr(f"note: {note}")
     if count := len(loaded.skipped):
         noun = "operation" if count == 1 else "operations"
         _to_stderr(f"note: {count} {noun} cannot become tools; `signoff check` says why")
-    return at_port(loaded.catalogue, options.port)
+    return catalogue
 
 
 @contextmanager
@@ -191,8 +194,8 @@ def _stop_signal() -> Generator[asyncio.Event, None, None]:
             loop.remove_signal_handler(one)
 
 
-async def _link(server: Server) -> str:
-    members = cast("Mapping[str, str]", await server.operations.login({}))
+async def _link(server: Server, user: str) -> str:
+    members = cast("Mapping[str, str]", await server.operations.login({"user": user}))
     return members["url"]
 
 
@@ -201,18 +204,32 @@ async def _offer_sign_in(server: Server) -> None:
     users = server.operations.catalogue.users
     if not users or await server.operations.reach.signed_in(users.keys()):
         return
-    user = server.operations.catalogue.server.local_user or next(iter(users))
-    link = await _link(server)
+    user = server.operations.catalogue.server.local_user
+    if user is None:
+        # Who sits here is one of several, and a link is for one.
+        _to_stderr(f"Nobody is signed in to approve yet: {_program()} login {'|'.join(users)}")
+        return
+    link = await _link(server, user)
     if not write_to_terminal(f"Sign in as {user} to approve (once, within 10 minutes): {link}"):
         _to_stderr(f"Nobody is signed in to approve yet: run `{_program()} login {user}`.")
 
 
 def _banner(server: Server, options: Options, *, say: Say) -> None:
+    config = server.operations.catalogue.server
     say(f"signoff is up: {server.url}")
-    say(f"  MCP        {server.url}/mcp")
-    say(f"  approvals  {server.url}/approvals")
-    say(f"  token      {options.data_dir / 'local-token'}  (Authorization: Bearer …)")
-    say(f"  Claude Code: {_claude(server, options)}")
+    if options.role != "sidecar":
+        say(f"  MCP        {server.url}/mcp")
+    if options.role == "mcp":
+        say(f"  approvals  at {config.approvals.issuer}, as {config.approvals.client_id}")
+        if (trouble := server.trouble()) is not None:
+            say(f"  No approval can be asked for yet: {trouble}. Trying again.")
+    else:
+        say(f"  approvals  {server.url}/approvals")
+    for resource in config.resources:
+        say(f"  signs in   for {resource}")
+    if options.role != "sidecar":
+        say(f"  token      {options.data_dir / 'local-token'}  (Authorization: Bearer …)")
+        say(f"  Claude Code: {_claude(server, options)}")
     say(_EDGE)
 
 
@@ -220,10 +237,11 @@ async def _welcome(
     server: Server, options: Options, environment: Mapping[str, str], *, say: Say, browser: bool
 ) -> None:
     """Say what happens next, and bring the sign-in link to the person and nowhere else."""
-    user = server.operations.catalogue.server.local_user
+    catalogue = server.operations.catalogue
+    user = catalogue.server.local_user or next(iter(catalogue.users), "")
     say(f"signoff is up at {server.url}, with a sample bank behind it.\n")
     say("An assistant now asks the bank to move 25 EUR. It cannot: you decide.")
-    link = await _link(server)
+    link = await _link(server, user)
     if await open_page(link, asked=browser, environment=environment):
         say(f"Your browser opens: sign in there as {user}, then decide.\n")
     elif write_to_terminal(

@@ -131,7 +131,8 @@ class Attachments:
                 changed = await self._pause(watch, min(self._beat(), _left_s(deadline)))
                 beat += 1
                 every = _LOOK_EVERY if nobody is None else _LOOK_EVERY_UNREACHABLE
-                stale = changed or beat % every == 0
+                # Nobody announces that the authorization server cannot be reached.
+                stale = changed or beat % every == 0 or waiting.call.state is State.OPENING
 
     async def _nobody(self, call: Call) -> str | None:
         return await self._gate.reachable(call) if call.is_undecided else None
@@ -176,10 +177,10 @@ def _left_s(deadline: float) -> float:
 def _status(call: Call, nobody: str | None, now: datetime) -> str:
     left = time_left(call, now)
     match call.state:
+        case State.OPENING | State.WAITING if nobody is not None:
+            text = f"{nobody[:140]} ({left} left)"
         case State.OPENING:
             text = f"Asking {asked(call)} to approve, {left} left"
-        case State.WAITING if nobody is not None:
-            text = f"{nobody[:140]} ({left} left)"
         case State.WAITING:
             text = f"Waiting for {asked(call)} to decide, {left} left"
             if len(text) + len(call.approve_at) <= STATUS_MAX - 2:

@@ -122,7 +122,7 @@ class AccessTokens:
         resource: str,
         now: Callable[[], datetime],
         scopes: Iterable[str] = (SCOPE,),
-        standing: Callable[[VerifiedClaims], Awaitable[bool]] | None = None,
+        standing: Callable[[str, VerifiedClaims], Awaitable[bool]] | None = None,
     ) -> None:
         """`standing` tells whether nobody took the token, or what it came from, back."""
         self._keys = keys
@@ -149,7 +149,7 @@ class AccessTokens:
         if not self._scopes <= held:
             wanted = " ".join(sorted(self._scopes))
             return Turned(code="insufficient_scope", reason=f"the token needs scope {wanted}")
-        if self._standing is not None and not await self._standing(claims):
+        if self._standing is not None and not await self._standing(bearer, claims):
             return Turned(code="invalid_token", reason="the access token was taken back")
         client_id, subject = str(claims["client_id"]), str(claims["sub"])
         # RFC 9068 §2.2: without a resource owner, `sub` is the client itself.
@@ -314,13 +314,18 @@ def resource_metadata_url(public_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{_WELL_KNOWN}{path}/mcp"
 
 
-def resource_metadata(*, public_url: str, name: str, scopes: Iterable[str] = ()) -> list[Route]:
-    """Return the routes of the protected resource metadata (RFC 9728 §3), with tools' `scopes`."""
+def resource_metadata(
+    *, public_url: str, name: str, scopes: Iterable[str] = (), issuer: str | None = None
+) -> list[Route]:
+    """Return the routes of the protected resource metadata (RFC 9728 §3), with tools' `scopes`.
+
+    `issuer` is where hosts sign people in, if that is a sidecar elsewhere.
+    """
     base = public_url.rstrip("/")
     document = {
         "resource": f"{base}/mcp",
         "resource_name": name,
-        "authorization_servers": [base],
+        "authorization_servers": [issuer or base],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
         "dpop_bound_access_tokens_required": False,

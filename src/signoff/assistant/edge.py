@@ -64,6 +64,7 @@ def mcp_edge(
     config: ServerConfig,
     *,
     authenticate: Authenticate,
+    issuer: str | None = None,
     draining: asyncio.Event,
     changes: Changes,
     now: Callable[[], datetime],
@@ -73,7 +74,8 @@ def mcp_edge(
     """Build the edge.
 
     `asks(tool)` tells whether policy may put the tool before a person. Once `draining` is set,
-    every waiting request is handed a pending result at once.
+    every waiting request is handed a pending result at once. `issuer` signs people in for hosts;
+    none means this very server.
     """
     waits = Attachments(
         gate, changes, now=now, draining=draining, budgets_s=config.wait_budgets_s, beat_s=beat_s
@@ -123,7 +125,12 @@ def mcp_edge(
     return Edge(
         routes=(
             *(Route(path, door) for path in dict.fromkeys(("/mcp", f"{below}/mcp"))),
-            *resource_metadata(public_url=config.public_url, name=config.name, scopes=scopes),
+            *resource_metadata(
+                public_url=config.public_url,
+                name=config.name,
+                scopes=scopes,
+                issuer=issuer,
+            ),
         ),
         lifespan=lifespan,
         serve_stream=StreamServer(server),

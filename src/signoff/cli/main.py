@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "clients": "clients",
     "consents": "consents",
     "demo": "server",
+    "gate": "gate",
     "init": "catalogue",
     "login": "admin",
     "serve": "server",

@@ -9,7 +9,7 @@ from signoff.app.serve import Options, demo_until_stopped, serve_stdio, serve_un
 from signoff.cli.failures import run
 from signoff.cli.options import CONFIG, config_option, data_dir_option
 from signoff.cli.tables import note
-from signoff.settings import Settings, environment
+from signoff.settings import Role, Settings, environment
 from signoff.telemetry import configure
 
 host_option = click.option(
@@ -26,9 +26,23 @@ port_option = click.option(
 @port_option
 @data_dir_option
 @click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout; needs --config.")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "mcp", "sidecar"]),
+    default=lambda: Settings().role,
+    show_default="all, or SIGNOFF_ROLE",
+    help="What runs here: the sidecar (pages and tokens), the MCP side (tools), or both.",
+)
 @click.pass_context
 def serve(
-    context: click.Context, config: Path, host: str, port: int, data_dir: Path, *, stdio: bool
+    context: click.Context,
+    config: Path,
+    host: str,
+    port: int,
+    data_dir: Path,
+    role: Role,
+    *,
+    stdio: bool,
 ) -> None:
     """Run the server: MCP, the approval page and the token endpoints."""
     settings = Settings()
@@ -38,7 +52,9 @@ def serve(
         raise click.UsageError(
             "--stdio wants --config spelled out: --config /path/to/capabilities.yaml"
         )
-    options = Options(config=config, host=host, port=port, data_dir=data_dir)
+    if stdio and role == "sidecar":
+        raise click.UsageError("a sidecar speaks no MCP: --stdio wants --role all or mcp")
+    options = Options(config=config, host=host, port=port, data_dir=data_dir, role=role)
     run((serve_stdio if stdio else serve_until_stopped)(options, settings, environment()))
 
 

@@ -89,7 +89,9 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """The server took note."""
+    """The server took note. `settled` is whether it was done, and who on the page says so."""
+
+    settled: tuple[bool, str] | None = None
 
 
 PollAnswer: TypeAlias = Granted | Pending | SlowDown | Denied | Expired | Gone | Unavailable
@@ -198,7 +200,9 @@ class CibaClient:
         reply = await self._wire.post(path, form, key=key)
         if isinstance(reply, Unavailable):
             return reply
-        return Heard() if reply.status == HTTPStatus.OK else self._refused(reply, asking=False)
+        if reply.status != HTTPStatus.OK:
+            return self._refused(reply, asking=False)
+        return Heard(settled=_settled(reply.members.get("settled")))
 
     def _no_longer(self) -> Unavailable | None:
         """Return why the server cannot be asked about a request that it took before."""
@@ -251,6 +255,14 @@ def _polled(reply: Reply) -> PollAnswer | None:
         "invalid_grant": Gone(),
     }
     return answers.get(error)
+
+
+def _settled(value: Json) -> tuple[bool, str] | None:
+    match value:
+        case {"done": bool() as done, "by": str() as by}:
+            return done, by
+        case _:
+            return None
 
 
 def _is_count(value: Json) -> bool:

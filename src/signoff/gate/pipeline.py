@@ -19,7 +19,7 @@ from signoff.gate.allowed import AllowedCall, AllowedCalls, Report, quiet
 from signoff.gate.answers import UNAVAILABLE, Answer, Finished, Refused, RefusedError, Waiting
 from signoff.gate.asking import Asker, Freezer
 from signoff.gate.call import ANSWERS_FOR, Call, Event, Facts, State
-from signoff.gate.ciba import CibaClient
+from signoff.gate.ciba import CibaClient, Heard, Unavailable
 from signoff.gate.dispatch import Dispatcher
 from signoff.gate.failpoints import Reach, pass_by
 from signoff.gate.policy import Allow, Ask, Deny, decide
@@ -69,6 +69,7 @@ class Gate:
         at each failpoint. `pause_s` says how long to wait after so many failures in a row.
         """
         self._registry = registry
+        self._client = client
         self._calls = calls
         self._changes = changes
         self._people = people
@@ -180,6 +181,8 @@ class Gate:
 
     async def reachable(self, call: Call) -> str | None:
         """Return why nobody can be asked now, None when somebody can."""
+        if (trouble := self._client.trouble) is not None:
+            return f"nobody can be asked now: {trouble}"
         if await self._people.signed_in(call.approvers):
             return None
         names = ", ".join(call.approvers)
@@ -215,6 +218,31 @@ class Gate:
             return False
         self._runner.tell_now(swap.call)
         return True
+
+    async def remind(self) -> None:
+        """Tell what the authorization server has not heard, and ask what people found out there."""
+        for call_id in await self._calls.untold():
+            self._runner.start(call_id)
+        for call_id in await self._calls.unknown():
+            call = await self._calls.load(call_id)
+            heard = None if call is None else await self._runner.settled(call)
+            if isinstance(heard, Unavailable):
+                return
+            if isinstance(heard, Heard) and heard.settled is not None:
+                done, by = heard.settled
+                await self.reconcile(call_id, done=done, by=by)
+
+    async def take_back(self, call_id: str, *, why: str) -> bool:
+        """End a call of whatever caller of which nothing was sent; False when there is none."""
+        call = await self._calls.load(call_id)
+        if call is not None and call.state is State.OPENING:
+            call = await self._asked(call)
+        if call is None or call.state not in (State.WAITING, State.AUTHORIZED):
+            return False
+        swap = await self._calls.move(call, Event.WITHDRAW, Facts(note=why))
+        if isinstance(swap, Moved):
+            self._runner.tell_now(swap.call)
+        return isinstance(swap, Moved)
 
     async def _repeat(self, caller: Caller, info: ClientInfo, call_id: str) -> Answer | None:
         call = await self._own(caller, call_id)

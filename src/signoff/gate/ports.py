@@ -170,6 +170,10 @@ class Calls(Protocol):
         """Return the ids of ended calls whose end the authorization server has not heard."""
         ...
 
+    async def unknown(self) -> Sequence[str]:
+        """Return the ids of the newest calls of unknown outcome, which a person may find out."""
+        ...
+
     async def mark_told(self, call: Call) -> None:
         """Remember that the authorization server heard. Crash before: it hears it again."""
         ...

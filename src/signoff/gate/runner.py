@@ -29,6 +29,7 @@ from signoff.tokens.keys import KeysUnavailableError
 _REDEEM_WITHIN: Final = timedelta(seconds=120)
 _LEAST_EXPIRY_S: Final = 30
 _TELLS: Final = 6
+_ASK_AGAIN_S: Final = 5.0
 _TOLD_BY_US: Final = frozenset({
     State.WITHDRAWN,  # perhaps after the yes: then the page would say for ever that it runs
     State.SUCCEEDED,
@@ -40,6 +41,14 @@ _TOLD_BY_US: Final = frozenset({
 # The card must go where nobody has decided yet; what the server ended by itself it knows.
 _TAKEN_BACK: Final = frozenset({State.WITHDRAWN, State.REFUSED})
 _logger = logging.getLogger(__name__)
+
+
+class _NotAskedError(Exception):
+    """The authorization server took no request, and may later."""
+
+    def __init__(self, answer: ciba.Unavailable) -> None:
+        super().__init__(answer.reason)
+        self.retry_after_s = answer.retry_after_s
 
 
 class Runner:
@@ -115,6 +124,12 @@ class Runner:
                     return
                 await self._step(call)
                 failures = 0
+            except _NotAskedError as error:
+                failures += 1
+                if failures == 1:
+                    _logger.warning("call %s: %s; it is asked for again", call_id, error)
+                await self._rest(error.retry_after_s or min(_ASK_AGAIN_S, self._pause_s(failures)))
+                continue
             except StoreUnavailableError as error:
                 _logger.warning("call %s waits for the store: %s", call_id, error)
                 failures += 1
@@ -185,8 +200,7 @@ class Runner:
                 note = f"the approval could not be asked for: {answer.description}"
                 await self._calls.move(call, Event.FAIL, Facts(note=note[:300]))
             case ciba.Unavailable():
-                _logger.warning("call %s: %s", call.id, answer.reason)
-                await self._rest(answer.retry_after_s or self._pause_s(1))
+                raise _NotAskedError(answer)
 
     async def _wait(self, call: Call) -> None:
         """Poll until a person or the clock has decided (CIBA Core §11)."""
@@ -317,6 +331,17 @@ class Runner:
                 event="call.yes_ignored", subject=call.id, actor="system", details=details
             )
             await self._calls.record(event)
+
+    async def settled(self, call: Call) -> ciba.Heard | ciba.Refused | ciba.Unavailable | None:
+        """Return what the authorization server has heard of a call of unknown outcome."""
+        try:
+            sealed = await self._calls.load_payload(call.id, "auth_req_id")
+        except SealError:
+            sealed = None
+        if sealed is None:
+            return None
+        at = call.finished_at or self._calls.now()
+        return await self._client.report(sealed.decode(), state=call.state.value, at=at)
 
     def tell_now(self, call: Call) -> None:
         """Tell the authorization server at once how the call ended."""

@@ -6,7 +6,7 @@ decided, an outcome is news for the page.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.requests import Request
 
@@ -27,11 +27,22 @@ _SINCE: Final = 2000
 _UNTIL: Final = 9998
 
 
+class Settlements(Protocol):
+    """What approvers found out about outcomes that nobody knew."""
+
+    async def found(self, auth_req_id: str, *, client_id: str) -> tuple[bool, str] | None:
+        """Return whether it was done and who says so; None while nobody does."""
+        ...
+
+
 class GateEndpoints:
     """The two endpoints of role `gate`."""
 
-    def __init__(self, authenticator: ClientAuthenticator, approvals: Approvals) -> None:
+    def __init__(
+        self, authenticator: ClientAuthenticator, approvals: Approvals, settlements: Settlements
+    ) -> None:
         self._authenticator, self._approvals = authenticator, approvals
+        self._settlements = settlements
 
     async def withdraw(self, http: Request) -> Mapping[str, Json]:
         """End a pending request; a decided one stays as it is. `status` says which."""
@@ -55,7 +66,9 @@ class GateEndpoints:
             auth_req_id, client_id=client.id, state=state, at=_moment(form.require("at")), note=note
         ):
             raise OAuthError("invalid_grant", "the auth_req_id is not valid")
-        return {}
+        # A gate in this process is told at once; one elsewhere hears of it when it asks again.
+        found = await self._settlements.found(auth_req_id, client_id=client.id)
+        return {} if found is None else {"settled": {"done": found[0], "by": found[1]}}
 
     async def _gate(self, http: Request) -> tuple[Form, Client]:
         form = await read_form(http)

@@ -124,7 +124,7 @@ def authorization_server(
         refresh_tokens=stores.refresh_tokens,
         now=now,
     )
-    gate_endpoints = GateEndpoints(authenticator, approvals)
+    gate_endpoints = GateEndpoints(authenticator, approvals, stores.settlements)
     posts: tuple[tuple[str, Handler], ...] = (
         (BACKCHANNEL_PATH, backchannel),
         (TOKEN_PATH, token),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from signoff.oauth.callbacks import CallbackStore
 from signoff.oauth.host_tokens import RefreshStore
+from signoff.oauth.outcome import Settlements
 from signoff.oauth.revocation import Revocations
 from signoff.oauth.user_codes import UserCodeStore
 
@@ -15,4 +16,5 @@ class Stores:
     callbacks: CallbackStore
     refresh_tokens: RefreshStore
     revocations: Revocations
+    settlements: Settlements
     user_codes: UserCodeStore

@@ -129,6 +129,7 @@ UPDATE auth_req_ids SET interval_s = MIN(interval_s + :by_s, :at_most_s) WHERE h
 NOTE_OUTCOME: Final = """
 UPDATE approvals SET outcome = :state, outcome_at = :at, outcome_note = :note
 WHERE id = :id AND (outcome_at IS NULL OR outcome_at <= :at)
+  AND (reconciled_by IS NULL OR :state <> 'outcome_unknown')
 """
 NOTE_LISTENER: Final = "UPDATE approvals SET listener_left_at = :left WHERE id = :id"
 DUE: Final = """

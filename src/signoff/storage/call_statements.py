@@ -62,6 +62,10 @@ WHERE state IN ('opening', 'waiting', 'authorized', 'claimed', 'dispatching')
 ORDER BY opened_at
 """
 UNTOLD = "SELECT id FROM calls WHERE told = 0"
+UNKNOWN = """
+SELECT id FROM calls WHERE state = 'outcome_unknown' AND auth_req_id IS NOT NULL
+ORDER BY finished_at DESC LIMIT 50
+"""
 # An unknown outcome may still be reconciled, and the page must hear of that.
 MARK_TOLD = """
 UPDATE calls SET told = 1,

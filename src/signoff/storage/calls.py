@@ -209,6 +209,9 @@ class SqliteCalls:
     async def untold(self) -> Sequence[str]:
         return [row["id"] for row in await _available(self._database.fetch_all(sql.UNTOLD))]
 
+    async def unknown(self) -> Sequence[str]:
+        return [row["id"] for row in await _available(self._database.fetch_all(sql.UNKNOWN))]
+
     async def mark_told(self, call: Call) -> None:
         await _available(
             self._database.write(

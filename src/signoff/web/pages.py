@@ -38,9 +38,9 @@ _ACR: Final = "session"
 
 
 class Reconcile(Protocol):
-    """The gate's way to settle an outcome that is unknown."""
+    """The way to settle an outcome that is unknown: at the gate, or until the gate hears of it."""
 
-    async def __call__(self, call_id: str, *, done: bool, by: str) -> bool:
+    async def __call__(self, approval: Approval, *, done: bool, by: str) -> bool:
         """Settle it; False when it was not unknown any more."""
         ...
 
@@ -154,7 +154,7 @@ class Pages:
             viewer, approval, fields.get("proof", ""), verb="done" if done else "not-done"
         )
         with self._changes.watch("approval", approval.id) as watch:
-            if not await self._reconcile(approval.call_id, done=done, by=viewer.user_id):
+            if not await self._reconcile(approval, done=done, by=viewer.user_id):
                 return self._ended(viewer, await self._view(request, viewer), status=409, late=True)
             # The outcome comes back through the authorization server; the next page may show it.
             await watch.changed(_SETTLE_WAIT_S)

@@ -33,6 +33,7 @@ TABLES = (
       outcome TEXT,
       outcome_at INTEGER,
       outcome_note TEXT,
+      reconciled_by TEXT,
       CHECK ((status IN ('approved', 'redeemed', 'lapsed')) = (redeem_by IS NOT NULL)),
       CHECK ((status = 'redeemed') = (token_jti IS NOT NULL)),
       CHECK ((status IN ('approved', 'denied', 'redeemed', 'lapsed')) = (decided_at IS NOT NULL)),

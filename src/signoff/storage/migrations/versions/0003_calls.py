@@ -61,6 +61,7 @@ TABLES = (
     WHERE state IN ('opening', 'waiting', 'authorized', 'claimed', 'dispatching')
     """,
     "CREATE INDEX calls_untold ON calls (id) WHERE told = 0",
+    "CREATE INDEX calls_unknown ON calls (finished_at) WHERE state = 'outcome_unknown'",
     "CREATE INDEX calls_finished ON calls (finished_at) WHERE request IS NOT NULL",
     # One row for each person asked, while the call is undecided: the base of the limit.
     """
