@@ -125,6 +125,15 @@ async def test_an_answer_that_is_not_cibas_is_asked_for_again(
     assert isinstance(await ask(client), ciba.Unavailable)
 
 
+@pytest.mark.seed("CIBA-38")
+async def test_members_that_nobody_knows_change_nothing(client: CibaClient, server: Server) -> None:
+    server.says(200, auth_req_id="r1", expires_in=900, interval=7, hint={"a": [1]}, expires_at=None)
+    answer = await ask(client)
+    assert answer == ciba.Asked(
+        auth_req_id=SecretStr("r1"), expires_in_s=900, interval_s=7, approve_at=None
+    )
+
+
 async def test_without_an_interval_it_is_five_seconds(client: CibaClient, server: Server) -> None:
     server.says(200, auth_req_id="r1", expires_in=900)
     answer = await ask(client)

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Protocol, cast
 
+import pytest
+
 from gate_house import House
 from gate_parts import ALICE, ARGUMENTS, BOB, INFO
 from signoff.gate.answers import Finished, Waiting
@@ -30,6 +32,7 @@ async def test_after_a_deny_the_same_call_opens_no_card_for_fifteen_minutes(
     assert again.repeat_of == call.id
 
 
+@pytest.mark.seed("D9")
 async def test_the_same_call_attaches_while_it_is_open(home: House) -> None:
     first = await home.call()
     second = await home.call()

@@ -73,6 +73,7 @@ async def test_auth0_python_works_against_us_as_against_its_own(
     }
 
 
+@pytest.mark.seed("D7")
 @pytest.mark.seed("CIBA-19")
 @pytest.mark.seed("D1")
 @pytest.mark.seed("D2")

@@ -250,6 +250,7 @@ async def test_a_binding_message_that_deceives_is_refused(provider: Provider, me
     refused(await provider.ask(binding_message=message), "invalid_binding_message")
 
 
+@pytest.mark.seed("D3")
 @pytest.mark.seed("CIBA-26")
 @pytest.mark.seed("B7")
 @pytest.mark.parametrize(
@@ -389,6 +390,7 @@ async def test_another_client_may_not_send_a_tool_call_nor_what_has_no_schema(
     refused(response, "invalid_authorization_details")
 
 
+@pytest.mark.seed("D6")
 @pytest.mark.seed("B8")
 async def test_another_clients_own_type_is_shown_and_lands_in_its_token(provider: Provider) -> None:
     other = await provider.other_client()

@@ -90,6 +90,7 @@ async def test_a_yes_is_worth_one_access_token_and_one_id_token_of_the_profile(
     }
 
 
+@pytest.mark.seed("D11")
 async def test_the_token_names_who_decided_and_not_who_was_hinted_at(provider: Provider) -> None:
     auth_req_id = await provider.asked(tool_call(approvers=["alice", "bob"]))
     await provider.decide(auth_req_id, user_id="bob")
