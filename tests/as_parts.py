@@ -117,7 +117,12 @@ class Provider:
         self.people = SqlitePeople(database)
         self.keyring = Keyring(SqliteKeys(database, sealer), now=database.now)
         clients = SqliteClients(database)
-        self.clients = MachineClients(clients, user_ids=USERS.keys(), now=database.now)
+        self.clients = MachineClients(
+            clients,
+            user_ids=USERS.keys(),
+            now=database.now,
+            details_types=profile.details_types.keys(),
+        )
         self.directory = Directory(clients, gate=gate_client(GATE_SECRET))
         self.draining = Draining()
         self.stores = provider_stores(database, sealer)
@@ -240,7 +245,10 @@ class Provider:
             "scopes": ["payments", "reports"],
             "audiences": [BANK],
         }
-        return await self.clients.create(**{**settings, **changed})
+        settings |= changed
+        if CIBA in settings["grant_types"] and settings.get("role") != "gate":
+            settings.setdefault("details_types", sorted(self.profile.details_types))
+        return await self.clients.create(**settings)
 
 
 class Monotonic:

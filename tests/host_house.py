@@ -345,7 +345,12 @@ async def host_house(
             people=people,
             revocations=SqliteRevocations(database),
             sessions=sessions,
-            clients=MachineClients(store, user_ids=USERS.keys(), now=database.now),
+            clients=MachineClients(
+                store,
+                user_ids=USERS.keys(),
+                now=database.now,
+                details_types=known.details_types.keys(),
+            ),
             directory=directory,
             documents=read,
             connections=connections,

@@ -14,7 +14,11 @@ from signoff.canonical import Json
 
 
 class SchemaError(ValueError):
-    """The schema cannot be used. The message says why."""
+    """The schema cannot be used. The message says why, `path` in which part of it, if known."""
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,8 @@ class Validator:
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise SchemaError(str(error).split("\n", 1)[0][:300]) from error
+            place = tuple(getattr(error, "instance_path", ()))
+            raise SchemaError(str(error).split("\n", 1)[0][:300], place) from error
 
     def violations(self, value: Json, *, limit: int = 10) -> list[Violation]:
         """Return what `value` breaks, the first `limit` of it; empty when it is valid."""

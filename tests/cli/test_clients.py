@@ -53,6 +53,20 @@ def test_update_changes_what_is_given_and_leaves_the_rest(run: Any) -> None:
     assert shown(run, client["client_id"]) == {**before, "scopes": "b"}
 
 
+def test_a_client_that_may_ask_for_access_that_lasts_has_both_grants(run: Any) -> None:
+    client = made(run, "payroll", "--grant", "ciba", "--grant", "refresh_token")
+    assert shown(run, client["client_id"])["grants"] == "ciba refresh_token"
+    refused = run("clients", "create", "payroll", "--grant", "refresh_token")
+    assert refused.exit_code == 1
+    assert "give that grant too" in refused.output
+
+
+def test_a_client_asks_only_for_details_of_types_that_the_catalogue_has(run: Any) -> None:
+    refused = run("clients", "create", "shop", "--grant", "ciba", "--details-type", "payment")
+    assert refused.exit_code == 1
+    assert "there is no authorization_details type payment; there is none" in refused.output
+
+
 def test_a_client_is_switched_off_and_on(run: Any) -> None:
     client_id = made(run, "nightly")["client_id"]
     assert run("clients", "disable", client_id).exit_code == 0

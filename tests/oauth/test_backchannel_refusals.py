@@ -82,6 +82,11 @@ REFUSALS = [
     no("invalid_request", "the parameter scope is missing", scope=""),
     no("invalid_scope", "the scope must contain openid", scope="payments"),
     no("invalid_scope", SCOPES, scope="openid admin"),
+    no(
+        "invalid_scope",
+        "the client may not have access that lasts",
+        scope="openid offline_access",
+    ),
     no("invalid_scope", SCOPES, scope="openid  payments"),
     no(
         "invalid_scope",
@@ -107,12 +112,12 @@ REFUSALS = [
     ),
     no(
         "invalid_authorization_details",
-        "a type is not known, or not for this client",
+        "member 1 has a type that this client may not use",
         authorization_details=json.dumps([tool_call()]),
     ),
     no(
         "invalid_authorization_details",
-        "a member does not fit its type",
+        "member 1 does not fit its type: required",
         authorization_details='[{"type":"payment"}]',
     ),
     no(

@@ -200,7 +200,7 @@ async def test_details_can_be_narrowed_for_one_token_and_never_widened(
     told = narrow.json()
     assert told["authorization_details"] == [PAY_30]
     assert unverified_claims(told["access_token"])["authorization_details"] == [PAY_30]
-    for wider in (
+    attempts: list[Any] = [
         [{"type": "payment", "amount": 31}],
         [PAY_25, {"type": "payment", "amount": 25.5}],
         [{"type": "payment", "amount": True}],
@@ -208,7 +208,8 @@ async def test_details_can_be_narrowed_for_one_token_and_never_widened(
         [tool_call()],
         [],
         {},
-    ):
+    ]
+    for wider in attempts:
         answer = await refresh(
             provider, client, told["refresh_token"], authorization_details=json.dumps(wider)
         )

@@ -11,7 +11,7 @@ from as_parts import BANK, ISSUER, Provider, basic, refused, running_provider
 from conftest import TurnedClock
 from signed_in import Device, Site, site
 from signoff.assistant.auth import AccessTokens, Admitted
-from signoff.oauth.clients import Issued
+from signoff.oauth.clients import CIBA, Issued
 from signoff.oauth.pacing import TokenPace
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
@@ -65,6 +65,9 @@ async def test_a_client_is_created_with_a_secret_that_is_shown_once(
             "scopes": ["reports"],
             "audiences": [BANK],
             "metadata": {"team": "ops"},
+            "grantTypes": ["client_credentials"],
+            "authorizationDetailsTypes": [],
+            "dpopBoundAccessTokens": False,
             "disabled": False,
             "startingCharacters": secret[:6],
             "createdAt": now,
@@ -98,6 +101,36 @@ async def test_clients_are_listed_newest_first_a_page_at_a_time(
         for query in ("limit=x", "limit=-1", "offset=1.5", "limit=9999999"):
             response = await here.http.get(f"/m2m/clients?{query}", headers=headers)
             assert response.status_code == 400
+
+
+async def test_what_a_client_may_ask_a_person_for_and_how_its_tokens_are_bound_is_set_here(
+    provider: Provider,
+) -> None:
+    async with site(provider) as here:
+        headers = await bearer(provider)
+        made = await created(
+            here,
+            headers,
+            grantTypes=[CIBA, "refresh_token"],
+            authorizationDetailsTypes=["payment"],
+            dpopBoundAccessTokens=True,
+        )
+        assert made["grantTypes"] == ["refresh_token", CIBA]
+        assert made["authorizationDetailsTypes"] == ["payment"]
+        assert made["dpopBoundAccessTokens"] is True
+        path = f"/m2m/clients/{made['id']}"
+        body: dict[str, Any] = {"authorizationDetailsTypes": [], "dpopBoundAccessTokens": False}
+        changed = (await here.http.put(path, json=body, headers=headers)).json()
+        assert changed["authorizationDetailsTypes"] == []
+        assert changed["dpopBoundAccessTokens"] is False
+        for wrong in (
+            {"authorizationDetailsTypes": ["unheard_of"]},
+            {"authorizationDetailsTypes": "payment"},
+            {"dpopBoundAccessTokens": "yes"},
+            {"grantTypes": ["client_credentials"]},
+        ):
+            answer = await here.http.put(path, json=wrong, headers=headers)
+            assert answer.status_code == 400, wrong
 
 
 @pytest.mark.seed("C6")

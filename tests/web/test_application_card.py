@@ -30,6 +30,7 @@ async def client(house: HostHouse) -> Issued:
         grant_types=[CIBA, "refresh_token"],
         scopes=["payments"],
         audiences=[BANK],
+        details_types=["payment"],
     )
 
 

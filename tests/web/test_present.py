@@ -8,6 +8,7 @@ import pytest
 
 from signoff.approvals.request import Approval, Status
 from signoff.canonical import Json
+from signoff.catalog.model import DetailsType
 from signoff.web.facts import request_facts
 from signoff.web.present import beside, card, fingerprint
 from street import BODY, EARLIER, USERS, request, tool_call
@@ -269,6 +270,23 @@ def test_another_application_gets_a_generic_card_and_never_our_heading(kind: str
     assert shown.tool is None
     assert shown.exact is None
     assert ("amount.value", "9") in [(fact.name.plain, fact.value.plain) for fact in shown.facts]
+
+
+def test_the_operators_words_for_a_type_stand_on_the_card_and_its_name_among_the_facts() -> None:
+    details: dict[str, Json] = {"type": "payment_initiation", "amount": 9}
+    types = {
+        "payment_initiation": DetailsType(
+            name="payment_initiation",
+            schema={"type": "object"},
+            title="Payment",
+            description="Moves money out of an account.",
+        )
+    }
+    shown = card(approval(details, client_id="shop"), USERS, types)
+    assert shown.plain_title == "Application shop asks for Payment"
+    assert shown.explained == (("Payment", "Moves money out of an account."),)
+    facts = [(fact.name.plain, fact.value.plain) for fact in shown.facts]
+    assert ("type", "payment_initiation") in facts
 
 
 def test_the_fingerprint_is_the_start_of_the_digest() -> None:

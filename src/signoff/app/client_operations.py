@@ -11,14 +11,26 @@ from typing import Final, cast
 
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
-from signoff.oauth.clients import CIBA, CLIENT_CREDENTIALS, Client, ClientError, Issued, Role
+from signoff.oauth.clients import (
+    CIBA,
+    CLIENT_CREDENTIALS,
+    REFRESH_TOKEN,
+    Client,
+    ClientError,
+    Issued,
+    Role,
+)
 from signoff.oauth.delivery import Delivery, DeliveryMode
 from signoff.oauth.hosts import is_document_id
 from signoff.oauth.machine_clients import MachineClients
 from signoff.storage.operator import OPERATOR
 from signoff.storage.people import SqlitePeople
 
-_GRANTS: Final[Mapping[str, str]] = {"client_credentials": CLIENT_CREDENTIALS, "ciba": CIBA}
+_GRANTS: Final[Mapping[str, str]] = {
+    "client_credentials": CLIENT_CREDENTIALS,
+    "ciba": CIBA,
+    "refresh_token": REFRESH_TOKEN,
+}
 _GRANT_NAMES: Final = {grant: name for name, grant in _GRANTS.items()}
 
 Parameters = Mapping[str, Json]
@@ -68,6 +80,7 @@ class ClientOperations:
             jwks=jwks,
             delivery=_delivery(Delivery(), parameters),
             dpop_bound=parameters.get("dpop") is True,
+            details_types=_texts(parameters, "details_types") or (),
         )
         return _issued(issued)
 
@@ -90,6 +103,7 @@ class ClientOperations:
             expires_in=_days(parameters),
             delivery=_delivery(before.delivery, parameters),
             dpop_bound=dpop if isinstance(dpop, bool) else None,
+            details_types=_texts(parameters, "details_types"),
         )
         return describe(after)
 
@@ -140,6 +154,7 @@ def describe(client: Client) -> dict[str, Json]:
         "request_signing_alg": delivery.request_signing_alg,
         "user_code": delivery.user_code,
         "dpop": client.dpop_bound,
+        "details_types": " ".join(client.details_types),
         "created_at": _at(client.created_at),
         "expires_at": _at(client.expires_at),
         "last_used_at": _at(client.last_used_at),

@@ -53,7 +53,12 @@ async def over(store: Store, catalogue: Catalogue) -> Domain:
         approvals=Approvals(SqliteApprovals(database, sealer), database.changes),
         calls=SqliteCalls(database, sealer),
         client_store=client_store,
-        clients=MachineClients(client_store, user_ids=catalogue.users.keys(), now=database.now),
+        clients=MachineClients(
+            client_store,
+            user_ids=catalogue.users.keys(),
+            now=database.now,
+            details_types=catalogue.details_types.keys(),
+        ),
         people=SqlitePeople(database),
         sessions=Sessions(database, lifetime=lifetime),
         reach=Reach(database, lifetime=lifetime),

@@ -19,6 +19,7 @@ import orjson
 
 from signoff.canonical import Json, digest
 from signoff.catalog.config import read_people, read_server
+from signoff.catalog.details_types import read_details_types
 from signoff.catalog.fields import Fields, Problem, Problems
 from signoff.catalog.grants import settle
 from signoff.catalog.handwritten import read_capabilities
@@ -219,6 +220,7 @@ def _catalogue(
         policy=policy,
         users=people.users,
         skipped=offered.skipped,
+        details_types=read_details_types(root, specs),
     )
     reading_on = {entry.card.name: spot for entry, spot in placed if _reads_on(entry.card)}
     return catalogue, offer, reading_on

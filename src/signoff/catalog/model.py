@@ -291,6 +291,16 @@ class Approvals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetailsType:
+    """A type of `authorization_details` that applications may ask for; the words are for cards."""
+
+    name: str
+    schema: Mapping[str, Json]
+    title: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """The catalogue's `server`, `storage`, `auth` and `approvals` sections."""
 
@@ -345,3 +355,4 @@ class Catalogue:
     policy: Policy
     users: Mapping[str, User]
     skipped: Sequence[Skipped] = ()
+    details_types: Mapping[str, DetailsType] = field(default_factory=dict[str, DetailsType])

@@ -43,6 +43,13 @@ def settings(command: Command) -> Command:
         click.option("--notify", metavar="URL", help="Where a ping or push goes."),
         click.option("--sign", "algorithm", help="Its requests are signed, by this algorithm."),
         click.option("--user-code/--no-user-code", default=None, help="It asks for user codes."),
+        click.option(
+            "--details-type",
+            "details_types",
+            multiple=True,
+            metavar="TYPE",
+            help="A type of authorization_details it may ask a person for; repeat.",
+        ),
         click.option("--dpop/--no-dpop", default=None, help="Its tokens are bound to a key."),
     )):
         command = option(command)
@@ -62,8 +69,9 @@ def clients() -> None:
     multiple=True,
     default=("client_credentials",),
     show_default=True,
-    type=click.Choice(["client_credentials", "ciba"]),
-    help="How it gets tokens: as itself, or by asking a person. Repeat for both.",
+    type=click.Choice(["client_credentials", "ciba", "refresh_token"]),
+    help="How it gets tokens: as itself, by asking a person (ciba), and again without asking, "
+    "where the person said that it lasts (refresh_token). Repeat.",
 )
 @click.option(
     "--role",
@@ -202,7 +210,7 @@ def _ask(data_dir: Path, config: Path, command: str, given: Members, **more: Jso
         "user_code": given["user_code"],
         "dpop": given["dpop"],
     }
-    for name in ("scopes", "audiences"):
+    for name in ("scopes", "audiences", "details_types"):
         if values := cast("tuple[str, ...]", given[name]):
             parameters[name] = list(values)
     return cast("Members", ask_desk(data_dir, config, command, **parameters, **more))

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from signoff.canonical import Json, canonical_bytes, sha256_hex
 from signoff.oauth.client_documents import DocumentError
 from signoff.oauth.clients import AUTHORIZATION_CODE
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import ErrorCode, OAuthError
 from signoff.oauth.host_tokens import CodeStore, Consent, NewCode, host_scope
 from signoff.oauth.hosts import Host, Hosts, allowed
 from signoff.oauth.profile import Profile
@@ -27,6 +27,15 @@ _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2, of a SHA
 _JKT: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638, by SHA-256
 _NONCE: Final = re.compile(r"[\x20-\x7e]{1,500}")
 _MAX_FIELDS: Final = 30
+# Refused, never dropped: a host must not take a token for more than it is.
+_NOT_TAKEN: Final[Mapping[str, tuple[ErrorCode, str]]] = {
+    "request": ("request_not_supported", "this server takes plain parameters only"),
+    "request_uri": ("request_uri_not_supported", "this server takes plain parameters only"),
+    "authorization_details": (
+        "invalid_authorization_details",
+        "authorization_details are asked for by a backchannel request",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +133,9 @@ class Authorizations:
 
     def _asked(self, fields: Mapping[str, str], host: Host, redirect_uri: str) -> Asked:
         """Check in this order: what we do not do, response type, PKCE, key, resource, scope."""
-        if "request" in fields:
-            raise OAuthError("request_not_supported", "this server takes plain parameters only")
-        if "request_uri" in fields:
-            raise OAuthError("request_uri_not_supported", "this server takes plain parameters only")
+        for name, (code, description) in _NOT_TAKEN.items():
+            if name in fields:
+                raise OAuthError(code, description)
         if fields.get("response_type") != "code":
             raise OAuthError("unsupported_response_type", "the only response_type is code")
         if fields.get("response_mode", "query") != "query":

@@ -21,6 +21,7 @@ from signoff.oauth.errors import OAuthError, busy, invalid_client
 from signoff.oauth.forms import Read, read_form
 from signoff.oauth.profile import Profile
 from signoff.oauth.request_object import unwrapped
+from signoff.oauth.rich import requested_details
 from signoff.oauth.user_codes import UserCodes
 from signoff.tokens.keyring import Keyring
 
@@ -74,7 +75,7 @@ class BackchannelEndpoint:
         expires_in = requested.expiry(form, self._profile)
         acr = requested.acr(form, self._profile)
         resource = requested.resource(form, client, self._profile)
-        details = requested.details(form, client, self._profile)
+        details = requested_details(form, client, self._profile)
         eligible = await self._eligible(user_id, tool_call_of(details), acr=acr)
         if client.delivery.user_code:
             await self._user_codes.check(eligible[0], client.id, form.get("user_code"))

@@ -59,6 +59,8 @@ class Client:
     disabled: bool = False
     delivery: Delivery = field(default_factory=Delivery)
     dpop_bound: bool = False
+    details_types: tuple[str, ...] = ()
+    """The `authorization_details` types that it may ask for (RFC 9396 §10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,10 +48,15 @@ class MachineClients:
         *,
         user_ids: Collection[str],
         now: Callable[[], datetime],
+        details_types: Collection[str] = (),
         new_token: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
-        """`user_ids` share the clients' namespace: a client may have none of them."""
+        """`user_ids` share the clients' namespace: a client may have none of them.
+
+        `details_types` are the `authorization_details` types there are.
+        """
         self._store, self._user_ids, self._now, self._new_token = store, user_ids, now, new_token
+        self._details_types = details_types
 
     async def create(
         self,
@@ -68,6 +73,7 @@ class MachineClients:
         jwks: str | None = None,
         delivery: Delivery | None = None,
         dpop_bound: bool = False,
+        details_types: Sequence[str] = (),
     ) -> Issued:
         """Make a client. With `jwks` it signs assertions, else it gets a secret, shown once.
 
@@ -86,6 +92,7 @@ class MachineClients:
             jwks=jwks,
             delivery=delivery or Delivery(),
             dpop_bound=dpop_bound,
+            details_types=self._known(details_types),
             expires_at=None if expires_in is None else self._now() + expires_in,
         )
         _check(client, now=self._now())
@@ -127,6 +134,7 @@ class MachineClients:
         expires_in: timedelta | None = None,
         delivery: Delivery | None = None,
         dpop_bound: bool | None = None,
+        details_types: Sequence[str] | None = None,
         jwks: str | None = None,
     ) -> Client:
         """Change what is given; the rest stays. Keys replace all there were.
@@ -144,6 +152,9 @@ class MachineClients:
             expires_at=before.expires_at if expires_in is None else self._now() + expires_in,
             delivery=delivery or before.delivery,
             dpop_bound=before.dpop_bound if dpop_bound is None else dpop_bound,
+            details_types=(
+                before.details_types if details_types is None else self._known(details_types)
+            ),
             jwks=before.jwks if jwks is None else jwks,
         )
         _check(after, now=self._now())
@@ -169,6 +180,15 @@ class MachineClients:
         ):
             raise ClientError(f"there is no client {client_id[:64]}")
         return Issued(client=await self.show(client_id), secret=secret)
+
+    def _known(self, details_types: Sequence[str]) -> tuple[str, ...]:
+        for name in details_types:
+            if name not in self._details_types:
+                known = ", ".join(sorted(self._details_types)) or "none"
+                raise ClientError(
+                    f"there is no authorization_details type {name[:100]}; there is {known}"
+                )
+        return tuple(dict.fromkeys(details_types))
 
     async def delete(self, client_id: str, *, by: str) -> None:
         """Delete a client and end what it has open.
@@ -200,6 +220,11 @@ def _check(client: Client, *, now: datetime) -> None:
         (
             client.role == "gate" and REFRESH_TOKEN in client.grant_types,
             "a gate asks anew for every call: it has no refresh tokens",
+        ),
+        (
+            bool(client.details_types)
+            and (CIBA not in client.grant_types or client.role == "gate"),
+            "authorization_details are asked for by the grant ciba, and a gate has its own type",
         ),
         (not all(map(_is_uri, client.audiences)), "an audience is an absolute URI"),
         (not client.grant_types, "a client needs a grant type"),

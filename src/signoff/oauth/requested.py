@@ -1,19 +1,16 @@
 """What a backchannel request asks for, one parameter a function.
 
-Owns the meaning and the bounds of each parameter of CIBA Core §7.1, RFC 9396 and RFC 8707. Pure:
+Owns the meaning and the bounds of each parameter of CIBA Core §7.1 and RFC 8707. Pure:
 each function takes what was sent and returns a value or refuses. The order of the checks stands
 in `backchannel.py`.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final, cast
+from typing import Final
 
-from signoff.approvals.details import TYPE, DetailsError, check_details
 from signoff.approvals.service import Notify
-from signoff.canonical import Json, JsonError, canonical_bytes, parse
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form
@@ -21,7 +18,6 @@ from signoff.oauth.host_tokens import OFFLINE, may_last
 from signoff.oauth.profile import Profile
 
 _MAX_MESSAGE: Final = 256
-_MAX_DETAILS: Final = 10
 _MAX_NOTIFICATION_TOKEN: Final = 1024
 _LEAST_NOTIFICATION_TOKEN: Final = 22  # of 64 characters: 128 bits
 _B68: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
@@ -130,52 +126,3 @@ def resource(form: Form, client: Client, profile: Profile) -> str:
     if form.resources[0] not in allowed:
         raise OAuthError("invalid_target", "the client may not have a token for this resource")
     return form.resources[0]
-
-
-def details(form: Form, client: Client, profile: Profile) -> tuple[Mapping[str, Json], ...]:
-    """Return the `authorization_details`, each checked by the rules of its type (RFC 9396 §5)."""
-    members = _details(form.get("authorization_details"))
-    if client.role == "gate":
-        if len(members) != 1 or members[0].get("type") != TYPE:
-            raise _refused("the gate asks for one tool_call at a time")
-        try:
-            check_details(members[0])
-        except DetailsError as error:
-            raise _refused("the tool_call does not hold", detail=str(error)) from error
-        return members
-    for member in members:
-        # Ours alone: nobody else's card may look like that of a tool call.
-        schema = profile.details_types.get(str(member.get("type")))
-        if schema is None or member.get("type") == TYPE:
-            raise _refused("a type is not known, or not for this client")
-        if schema.violations(dict(member), limit=1):
-            raise _refused("a member does not fit its type")
-    return members
-
-
-def narrowed(form: Form, granted: Sequence[Mapping[str, Json]]) -> tuple[Mapping[str, Json], ...]:
-    """Return which of the granted details a token request is for (RFC 9396 §6): all, or some."""
-    # By their canonical form: to Python, true and 1 are equal.
-    held = {canonical_bytes(dict(member)): member for member in granted}
-    wanted = [canonical_bytes(dict(m)) for m in _details(form.get("authorization_details"))]
-    if not held.keys() >= set(wanted):
-        raise _refused("authorization_details can only be narrowed to members that were granted")
-    return tuple(held[name] for name in dict.fromkeys(wanted)) if wanted else tuple(granted)
-
-
-def _details(text: str | None) -> tuple[Mapping[str, Json], ...]:
-    if text is None:
-        return ()
-    try:
-        value = parse(text)
-    except JsonError as error:
-        raise _refused("not JSON", detail=str(error)) from error
-    if not isinstance(value, list) or not 0 < len(value) <= _MAX_DETAILS:
-        raise _refused("an array of 1 to 10 objects is wanted")
-    if not all(isinstance(m, dict) and isinstance(m.get("type"), str) for m in value):
-        raise _refused("every member is an object with a type")
-    return tuple(cast("list[Mapping[str, Json]]", value))
-
-
-def _refused(description: str, *, detail: str = "") -> OAuthError:
-    return OAuthError("invalid_authorization_details", description, detail=detail)

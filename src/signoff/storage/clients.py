@@ -30,10 +30,11 @@ ADD: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, secret_start, jwks,
                      grant_types, scopes, audiences, metadata, created_at, updated_at, expires_at,
                      delivery_mode, notification_endpoint, request_signing_alg, user_code,
-                     dpop_bound)
+                     dpop_bound, details_types)
 VALUES (:id, :name, :role, :origin, :auth_method, :secret_hash, :secret_start, :jwks,
         :grant_types, :scopes, :audiences, :metadata, :now, :now, :expires_at,
-        :delivery_mode, :notification_endpoint, :request_signing_alg, :user_code, :dpop_bound)
+        :delivery_mode, :notification_endpoint, :request_signing_alg, :user_code, :dpop_bound,
+        :details_types)
 ON CONFLICT (id) DO NOTHING
 """
 UPDATE: Final = """
@@ -41,7 +42,7 @@ UPDATE clients SET name = :name, scopes = :scopes, audiences = :audiences, metad
                    expires_at = :expires_at, updated_at = :now, delivery_mode = :delivery_mode,
                    notification_endpoint = :notification_endpoint,
                    request_signing_alg = :request_signing_alg, user_code = :user_code,
-                   dpop_bound = :dpop_bound, jwks = :jwks
+                   dpop_bound = :dpop_bound, details_types = :details_types, jwks = :jwks
 WHERE id = :id
 """
 ROTATE: Final = """
@@ -237,6 +238,7 @@ def _params(client: Client) -> dict[str, object]:
         "request_signing_alg": client.delivery.request_signing_alg,
         "user_code": int(client.delivery.user_code),
         "dpop_bound": int(client.dpop_bound),
+        "details_types": json.dumps(client.details_types),
         "jwks": client.jwks,
     }
 
@@ -266,5 +268,6 @@ def _read(row: Row) -> Client:
             user_code=bool(row["user_code"]),
         ),
         dpop_bound=bool(row["dpop_bound"]),
+        details_types=tuple(json.loads(row["details_types"])),
         **times,
     )

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from signoff.canonical import Json
 from signoff.catalog.model import User
-from signoff.oauth.clients import Client, ClientError, Issued
+from signoff.oauth.clients import CLIENT_CREDENTIALS, Client, ClientError, Issued
 from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
 from signoff.tokens.keys import KeySource, TokenError
@@ -27,8 +27,11 @@ from signoff.web.session import PageError, SignIn
 SCOPE: Final = "signoff:clients"
 """What a machine needs to manage clients, in a token for the audience `ISSUER/m2m`."""
 _MOST_DAYS: Final = 3650
-_CREATE: Final = frozenset({"name", "scopes", "audiences", "metadata", "expiresIn"})
-_UPDATE: Final = _CREATE | {"disabled"}
+_CREATE: Final = frozenset({
+    *("name", "scopes", "audiences", "metadata", "expiresIn", "grantTypes"),
+    *("authorizationDetailsTypes", "dpopBoundAccessTokens"),
+})
+_UPDATE: Final = _CREATE - {"grantTypes"} | {"disabled"}
 _ROTATE: Final = frozenset({"overlapHours"})
 
 
@@ -135,6 +138,9 @@ class AdminApi:
             audiences=_texts(given, "audiences") or (),
             metadata=_metadata(given),
             expires_in=_days(given),
+            grant_types=_texts(given, "grantTypes") or (CLIENT_CREDENTIALS,),
+            details_types=_texts(given, "authorizationDetailsTypes") or (),
+            dpop_bound=_flag(given, "dpopBoundAccessTokens") or False,
         )
         return _issued(issued)
 
@@ -150,9 +156,7 @@ class AdminApi:
     async def _update(self, request: Request, by: str) -> Json:
         given = await read_members(request, _UPDATE)
         client = await self._client(request)
-        disabled = given.get("disabled")
-        if disabled is not None and not isinstance(disabled, bool):
-            raise ApiError(400, "invalid_request", "disabled is true or false")
+        disabled = _flag(given, "disabled")
         if set(given) - {"disabled"}:
             await self.clients.update(
                 client.id,
@@ -162,6 +166,8 @@ class AdminApi:
                 audiences=_texts(given, "audiences"),
                 metadata=_metadata(given),
                 expires_in=_days(given),
+                details_types=_texts(given, "authorizationDetailsTypes"),
+                dpop_bound=_flag(given, "dpopBoundAccessTokens"),
             )
         if disabled is True:
             await self.people.disable(client.id, by=by)
@@ -203,6 +209,13 @@ def _texts(given: Members, name: str) -> list[str] | None:
     return cast("list[str]", value)
 
 
+def _flag(given: Members, name: str) -> bool | None:
+    value = given.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ApiError(400, "invalid_request", f"{name} is true or false")
+    return value
+
+
 def _metadata(given: Members) -> Mapping[str, Json] | None:
     value = given.get("metadata")
     if value is not None and not isinstance(value, dict):
@@ -237,6 +250,9 @@ def _client(client: Client) -> dict[str, Json]:
         "name": client.name,
         "scopes": [*client.scopes],
         "audiences": [*client.audiences],
+        "grantTypes": cast("list[Json]", sorted(client.grant_types)),
+        "authorizationDetailsTypes": [*client.details_types],
+        "dpopBoundAccessTokens": client.dpop_bound,
         "metadata": dict(client.metadata),
         "disabled": client.disabled,
         "startingCharacters": client.secret_start,

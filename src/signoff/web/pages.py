@@ -16,7 +16,7 @@ from signoff.approvals.ports import Changes, Decided, Mismatch, NotYours, TooLat
 from signoff.approvals.request import Approval, Status
 from signoff.approvals.service import Approvals, tool_call_of
 from signoff.canonical import Json
-from signoff.catalog.model import User
+from signoff.catalog.model import DetailsType, User
 from signoff.web.endings import (
     Ending,
     Stage,
@@ -66,10 +66,12 @@ class Pages:
         changes: Changes,
         reconcile: Reconcile,
         users: Mapping[str, User],
+        details_types: Mapping[str, DetailsType],
         now: Callable[[], datetime],
     ) -> None:
         self._approvals, self._sign_in, self._renderer = approvals, sign_in, renderer
         self._changes, self._reconcile, self._users, self._now = changes, reconcile, users, now
+        self._types = details_types
 
     async def inbox(self, request: Request) -> Response:
         """Show what waits for the viewer, then what was decided lately."""
@@ -80,7 +82,7 @@ class Pages:
         ]
         lines = [
             Line(
-                card=heading(approval, self._users),
+                card=heading(approval, self._users, self._types),
                 ending=ending(approval),
                 left=seconds_left(approval, now=now),
             )
@@ -102,7 +104,7 @@ class Pages:
             return self._ended(viewer, approval)
         tool = tool_call_of(approval.authorization_details)
         others = [
-            card(other, self._users)
+            card(other, self._users, self._types)
             for other in await self._approvals.inbox(viewer.user_id)
             if settled(other, now=self._now()).status is Status.PENDING
             and _same_tool(tool, tool_call_of(other.authorization_details))
@@ -110,7 +112,7 @@ class Pages:
         return self._page(
             "card.html",
             viewer,
-            card=beside(card(approval, self._users), others),
+            card=beside(card(approval, self._users, self._types), others),
             left=seconds_left(approval, now=self._now()),
             version=version(approval),
             csrf=viewer.csrf(approval.id, approval.digest),
@@ -218,7 +220,7 @@ class Pages:
             "ended.html",
             viewer,
             status=status,
-            card=card(approval, self._users),
+            card=card(approval, self._users, self._types),
             ending=words,
             stage=stage(approval),
             by=by,

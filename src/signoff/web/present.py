@@ -8,12 +8,13 @@ takes the request apart. Everything shown comes from what will be sent. Never cu
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Literal, cast
 
 from signoff.approvals.details import TYPE
 from signoff.approvals.request import Approval
 from signoff.canonical import Json
-from signoff.catalog.model import User
+from signoff.catalog.model import DetailsType, User
 from signoff.web.facts import Fact, flatten, is_described, request_facts
 from signoff.web.text import Shown, show
 
@@ -103,6 +104,8 @@ class Card:
     earlier: Earlier | None
     warnings: tuple[str, ...]
     fingerprint: str
+    explained: tuple[tuple[str, str], ...] = ()
+    """What the operator says of each type that another application asks for: title and words."""
     rivals: tuple[tuple[str, str], ...] = ()
     """Other open cards of the same tool: approval id and plain heading."""
 
@@ -129,20 +132,31 @@ class Card:
         return "Send again" if self.earlier and self.earlier.again else "Approve once"
 
 
-def card(approval: Approval, users: Mapping[str, User]) -> Card:
-    """Return the card of `approval`; only the gate's own details get a title of ours."""
+def card(
+    approval: Approval,
+    users: Mapping[str, User],
+    types: Mapping[str, DetailsType] = MappingProxyType({}),
+) -> Card:
+    """Return the card of `approval`; only the gate's own details get a title of ours.
+
+    `types` are the operator's words for other applications' `authorization_details`.
+    """
     details = approval.authorization_details
     if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
         return _tool_call(approval, details[0], users)
-    return _application(approval)
+    return _application(approval, types)
 
 
-def heading(approval: Approval, users: Mapping[str, User]) -> Card:
+def heading(
+    approval: Approval,
+    users: Mapping[str, User],
+    types: Mapping[str, DetailsType] = MappingProxyType({}),
+) -> Card:
     """Return the card without its body: what a line of the list needs, at the cost of a line."""
     details = approval.authorization_details
     if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
         return _heading(approval, details[0], users)
-    return _application(approval)
+    return _application(approval, types)
 
 
 def beside(shown: Card, open_cards: Sequence[Card]) -> Card:
@@ -219,14 +233,22 @@ def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[s
     )
 
 
-def _application(approval: Approval) -> Card:
+def _application(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
     client_id = show(approval.client_id)
-    types = [str(member.get("type", "unnamed")) for member in approval.authorization_details]
-    wanted = show(", ".join(types) or approval.scope)
+    details = approval.authorization_details
+    named = [types.get(str(member.get("type"))) for member in details]
+    titles = [
+        one.title if one is not None and one.title else str(member.get("type", "unnamed"))
+        for one, member in zip(named, details, strict=True)
+    ]
+    wanted = show(", ".join(titles) or approval.scope, spaces="prose")
     facts = tuple(
         fact
-        for position, member in enumerate(approval.authorization_details)
-        for fact in flatten(dict(member), "" if len(types) == 1 else f"[{position}]")
+        for position, member in enumerate(details)
+        for fact in flatten(dict(member), "" if len(details) == 1 else f"[{position}]")
+    )
+    explained = dict.fromkeys(
+        (one.title or one.name, one.description) for one in named if one and one.description
     )
     facts += (
         Fact(key="scope", name=show("scope"), place="asked", value=show(approval.scope)),
@@ -253,6 +275,7 @@ def _application(approval: Approval) -> Card:
         facts=facts,
         exact=None,
         said=prose,
+        explained=tuple((title, words or "") for title, words in explained),
         earlier=None,
         warnings=_warnings({
             "the application's name": [client_id],

@@ -6,7 +6,7 @@ page. Knows what it needs by ports and arguments; reads no environment and keeps
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from signoff.approvals.ports import Changes
 from signoff.approvals.service import Approvals
 from signoff.approvals.sessions import SessionStore
-from signoff.catalog.model import User
+from signoff.catalog.model import DetailsType, User
 from signoff.web.assets import Assets
 from signoff.web.events import Events
 from signoff.web.login import Login
@@ -34,6 +34,8 @@ class SiteConfig:
     public_url: str
     name: str
     users: Mapping[str, User]
+    details_types: Mapping[str, DetailsType] = field(default_factory=dict[str, DetailsType])
+    """The operator's words for what applications ask for by `authorization_details`."""
 
 
 def pages(
@@ -60,6 +62,7 @@ def pages(
         changes=changes,
         reconcile=reconcile,
         users=config.users,
+        details_types=config.details_types,
         now=now,
     )
     login = Login(

@@ -15,6 +15,7 @@ from signoff.oauth.errors import OAuthError, busy, invalid_client
 from signoff.oauth.forms import Form
 from signoff.oauth.pacing import MayNot, Recorded, TooSoon
 from signoff.oauth.profile import Profile
+from signoff.oauth.rich import refuse_details
 from signoff.tokens.keyring import Keyring
 
 
@@ -36,6 +37,7 @@ class ClientCredentialsGrant:
     ) -> Mapping[str, Json]:
         """Return a token for the client itself; recorded before it leaves."""
         del hold_s
+        refuse_details(form)
         scope = _scope(form, client)
         audience = _audience(form, client, self._profile)
         now, jti = self._now(), secrets.token_urlsafe(16)

@@ -24,7 +24,7 @@ from signoff.oauth.host_tokens import (
     may_last,
     new_refresh_token,
 )
-from signoff.oauth.requested import narrowed
+from signoff.oauth.rich import narrowed_details
 
 _MAX_TOKEN: Final = 256
 
@@ -55,7 +55,7 @@ class RefreshTokenGrant:
             raise _no_such_token("the person or the client may not have it any more")
         check_resource(form, consent)
         scope = _narrowed(form, consent)
-        details = narrowed(form, consent.authorization_details)
+        details = narrowed_details(form, consent.authorization_details)
         successor = new_refresh_token(client)
         if successor is None:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
@@ -87,6 +87,7 @@ def _may_still(client: Client, consent: Consent) -> bool:
         may_last(client)
         and set(consent.scope.split()) <= {"openid", OFFLINE, *client.scopes}
         and (not client.audiences or consent.resource in client.audiences)
+        and {str(one["type"]) for one in consent.authorization_details} <= {*client.details_types}
     )
 
 

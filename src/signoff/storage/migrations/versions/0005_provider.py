@@ -21,6 +21,7 @@ TABLES = (
     ALTER TABLE clients ADD COLUMN dpop_bound INTEGER NOT NULL DEFAULT 0
       CHECK (dpop_bound IN (0, 1))
     """,
+    "ALTER TABLE clients ADD COLUMN details_types TEXT NOT NULL DEFAULT '[]'",
     # One auth_req_id of a ping or push client. `address` (auth_req_id and bearer token) and
     # `answer` (tokens that were minted for a push and have not arrived) are sealed.
     """
