@@ -95,12 +95,12 @@ def document(port: int, bank: Bank) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def whole(folder: Path) -> AsyncGenerator[Whole, None]:
-    """Run everything in a folder of its own."""
+async def whole(folder: Path, **more: Any) -> AsyncGenerator[Whole, None]:
+    """Run everything in a folder of its own. `more` are further sections of the catalogue."""
     port = free_port()
     async with Bank().open() as bank:
         config = folder / "capabilities.yaml"
-        config.write_text(yaml.safe_dump(document(port, bank), sort_keys=False))
+        config.write_text(yaml.safe_dump({**document(port, bank), **more}, sort_keys=False))
         options = Options(config=config, host="127.0.0.1", port=port, data_dir=folder / "data")
         data_dir = prepared(options.data_dir)
         lock = owned(data_dir)

@@ -26,6 +26,7 @@ from signoff.oauth.outside import Outside
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.oauth.stores import Stores
+from signoff.schema import Validator
 from signoff.storage.outbox import Outbox
 from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import StorageError
@@ -56,7 +57,12 @@ class Sidecar:
         domain, config = self.domain, self.domain.catalogue.server
         issuer, now = self.profile.issuer, domain.store.database.now
         users = domain.catalogue.users
-        site_config = SiteConfig(public_url=issuer, name=config.name, users=users)
+        site_config = SiteConfig(
+            public_url=issuer,
+            name=config.name,
+            users=users,
+            details_types=domain.catalogue.details_types,
+        )
         sign_in = SignIn(domain.sessions, public_url=issuer)
         approver = ApproverApi(approvals=domain.approvals, sign_in=sign_in, now=now)
         admin = AdminApi(
@@ -116,6 +122,9 @@ def sidecar(domain: Domain, *, gate: Known | None, edge: str | None) -> Sidecar:
         gate_audiences=frozenset(audience for audience in audiences if audience is not None),
         mcp_resource=edge,
         resources=frozenset(config.resources),
+        details_types={
+            name: Validator(one.schema) for name, one in catalogue.details_types.items()
+        },
         hosts=True,
         host_scopes=(*host_scopes(catalogue.tools, config.resource_scopes),),
         registration=config.registration,
