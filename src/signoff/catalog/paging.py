@@ -3,6 +3,7 @@
 Owns the keys, and that they fit the tool. Without the key, what the spec shows is kept.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -14,6 +15,12 @@ from signoff.catalog.yaml_source import Spot
 _KINDS: Final = ("none", "link", "cursor", "last_id", "page", "offset")
 _COUNTED: Final = ("page", "offset")
 _BOUNDS: Final = ("max_pages", "max_items", "max_time")
+
+_LOOKED_AT: Final[Mapping[str, tuple[str, ...]]] = {
+    "next": ("cursor",),
+    "more": ("cursor", "last_id", *_COUNTED),
+    "total": _COUNTED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +60,7 @@ def read_paging(fields: Fields) -> Paging | None:
     first = inner.integer("first", 0, least=0, most=1_000_000) if "first" in inner else None
     if first is not None and kind not in _COUNTED:
         inner.complain("first", f"only {' and '.join(_COUNTED)} count")
-    if fetch is not None and kind == "none":
-        inner.complain("fetch_all", "kind is none, so there are no pages to read")
+    _refuse_idle(inner, kind)
     plan = Pagination(
         kind=cast("PageKind", kind if kind != "none" else "link"),
         argument=argument.text if argument else None,
@@ -73,6 +79,18 @@ def read_paging(fields: Fields) -> Paging | None:
         fetch=fetch,
         arguments=tuple(word for word in (argument, limit) if word is not None),
     )
+
+
+def _refuse_idle(fields: Fields, kind: str) -> None:
+    """Report what this kind of paging never looks at."""
+    if kind == "none":
+        for key in ("argument", "limit", "items", *_LOOKED_AT, "fetch_all"):
+            if key in fields:
+                fields.complain(key, "kind is none, so there are no pages to read")
+        return
+    for key, kinds in _LOOKED_AT.items():
+        if key in fields and kind not in kinds:
+            fields.complain(key, f"means nothing to {kind}; it is for {', '.join(kinds)}")
 
 
 def paged(tool: ToolSpec, said: Paging | None, risk: Risk, problems: Problems) -> Pagination | None:
