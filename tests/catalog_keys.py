@@ -185,6 +185,20 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
     "approvals.issuer": ({}, at("approvals", ELSEWHERE)),
     "approvals.client_id": both("approvals", ELSEWHERE, client_id="other"),
     "approvals.ca": both("approvals", ELSEWHERE, ca="ca.pem"),
+    "authorization_details_types": (
+        {},
+        at("authorization_details_types", {"pay": {"schema": {"type": "object"}}}),
+    ),
+    **{
+        f"authorization_details_types.*.{key}": both(
+            "authorization_details_types.pay", {"schema": {"type": "object"}}, **{key: value}
+        )
+        for key, value in {
+            "schema": {"type": "object", "required": ["amount"]},
+            "title": "Pay",
+            "description": "Moves money.",
+        }.items()
+    },
     "users": ({}, at("users.1.name", "Bob")),
     "users[].id": ({}, at("users.1.id", "carol")),
     "users[].name": ({}, at("users.1.name", "Bob")),

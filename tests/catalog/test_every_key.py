@@ -43,7 +43,7 @@ def test_a_key_that_could_not_be_enforced_is_refused(key: str) -> None:
 
 
 def generalised(path: str) -> str:
-    path = re.sub(r"^upstreams\.[^.]+", "upstreams.*", path)
+    path = re.sub(r"^(upstreams|authorization_details_types)\.[^.]+", r"\1.*", path)
     path = re.sub(r"^(upstreams\.\*\.(?:operations|credentials))\.[^.]+", r"\1.*", path)
     return re.sub(r"\[\d+\]", "[]", path)
 

@@ -60,7 +60,8 @@ def read_paging(fields: Fields) -> Paging | None:
     first = inner.integer("first", 0, least=0, most=1_000_000) if "first" in inner else None
     if first is not None and kind not in _COUNTED:
         inner.complain("first", f"only {' and '.join(_COUNTED)} count")
-    _refuse_idle(inner, kind)
+    if inner.text("kind") == kind:
+        _refuse_idle(inner, kind)
     plan = Pagination(
         kind=cast("PageKind", kind if kind != "none" else "link"),
         argument=argument.text if argument else None,
