@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from signoff.catalog import model
@@ -12,55 +13,8 @@ from signoff.catalog.model import Catalogue
 
 Patch = Mapping[str, Any]
 
-SPEC: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "t", "version": "1"},
-    "security": [{"key": []}, {"login": []}, {"oauth": []}],
-    "components": {
-        "securitySchemes": {
-            "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
-            "login": {"type": "http", "scheme": "basic"},
-            "oauth": {"type": "oauth2", "flows": {}},
-        }
-    },
-    "paths": {
-        "/things": {
-            "get": {
-                "operationId": "list",
-                "tags": ["things"],
-                "parameters": [
-                    {"name": "page", "in": "query", "schema": {"type": "integer"}},
-                    {"name": "size", "in": "query", "schema": {"type": "integer"}},
-                ],
-                "responses": {},
-            },
-            "post": {
-                "operationId": "add",
-                "requestBody": {
-                    "required": True,
-                    "content": {
-                        "application/json": {"schema": {"type": "object", "properties": {
-                            "note": {"type": "string"}}}},
-                        "application/x-www-form-urlencoded": {"schema": {"type": "object",
-                            "properties": {"note": {"type": "string"},
-                                           "tree": {"type": "object", "properties": {
-                                               "leaves": {"type": "array", "items": {}}}}}}},
-                    },
-                },
-                "responses": {},
-            },
-        },
-        "/old": {"get": {"operationId": "old", "deprecated": True, "responses": {}}},
-        "/away": {
-            "get": {
-                "operationId": "away",
-                "servers": [{"url": "https://{region}.away.example",
-                             "variables": {"region": {"default": "eu"}}}],
-                "responses": {},
-            }
-        },
-    },
-}  # fmt: skip
+SPECS = Path(__file__).parent / "catalog" / "fixtures" / "specs"
+SPEC: dict[str, Any] = json.loads((SPECS / "every-key.json").read_text())
 OVERLAY: dict[str, Any] = {
     "overlay": "1.0.0",
     "info": {"title": "o", "version": "1"},

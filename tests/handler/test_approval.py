@@ -23,7 +23,8 @@ async def error_of(call: Any, name: str = "ship_order", **arguments: Any) -> Cal
     return caught.value
 
 
-@pytest.mark.seed("A44", "A46")
+@pytest.mark.seed("A44")
+@pytest.mark.seed("A46")
 async def test_an_approved_call_goes_once_as_the_question_described_it() -> None:
     person = Person(yes)
     async with shop(answer(body=b'{"shipped": true}'), approve=person) as (call, wire):

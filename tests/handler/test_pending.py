@@ -16,7 +16,8 @@ def accepted(body: Json = None, *headers: str) -> bytes:
     return answer("202 Accepted", content, "application/json", *headers)
 
 
-@pytest.mark.seed("A46", "P19")
+@pytest.mark.seed("A46")
+@pytest.mark.seed("P19")
 async def test_a_202_is_pending_and_names_the_call_that_tells_how_it_went() -> None:
     body: Json = {"state": "queued", "status_url": "/v1/orders/7"}
     async with shop(accepted(body, "Retry-After: 3"), answer(body=b'{"id": 7}')) as (call, wire):

@@ -247,7 +247,6 @@ def test_a_schema_nested_without_end_skips_the_operation() -> None:
         ),
     ],
 )
-@pytest.mark.seed("P20")
 def test_an_output_schema_promises_only_what_drift_does_not_break(
     responses: Json, schema: Json
 ) -> None:
