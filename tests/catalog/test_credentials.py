@@ -3,8 +3,8 @@
 import pytest
 
 from signoff.catalog.loader import Broken, Loaded, parse
-from signoff.catalog.model import Credential, Reference, Text
-from signoff.catalog.wire import SecurityScheme
+from signoff.catalog.model import ClientCertificate, Credential, Reference, Text
+from signoff.catalog.wire import SchemeUse, SecurityScheme
 
 SPEC = b"""\
 openapi: 3.0.0
@@ -111,7 +111,7 @@ def test_the_approval_token_needs_an_audience() -> None:
         ("key: 5", "must be text, not the number 5"),
         ("ky: '${env:K}'", 'the spec has no security scheme "ky", did you mean "key"?'),
         ("zz: '${env:K}'", "say where it goes: {in: header, name: …}"),
-        ("cert: '${env:K}'", "is a client certificate, which is not built yet"),
+        ("cert: '${env:K}'", "is a client certificate: give it as upstreams.up.client_certificate"),
         ("basic: '${env:K}'", "is basic: give it {username: …, password: …}"),
         ("basic: {username: a}", "credentials.basic.password: is needed"),
         ("key: {username: a, password: '${env:P}'}", "the scheme is api_key, not basic"),
@@ -157,3 +157,35 @@ users: [{id: alice}]
     assert isinstance(found, Loaded)
 
     assert found.catalogue.tools[0].security.credentials == ("mine",)
+
+
+def test_a_client_certificate_is_files_and_goes_with_the_upstream() -> None:
+    more = (
+        "    client_certificate: {cert: '${file:me.pem}', key: '${file:me.key}', "
+        "password: '${env:PW}', ca: '${file:ca.pem}'}\n"
+    )
+    found = result("{}", more)
+    assert isinstance(found, Loaded), [str(one) for one in found.problems]
+    upstream = found.catalogue.upstreams["up"]
+    assert upstream.client_certificate == ClientCertificate(
+        cert=(Reference(kind="file", name="me.pem"),),
+        key=(Reference(kind="file", name="me.key"),),
+        password=(env("PW"),),
+        ca=(Reference(kind="file", name="ca.pem"),),
+    )
+    [tool] = found.catalogue.tools
+    assert tool.security.missing == ()
+    assert tool.security.credentials == ()
+
+
+def test_without_one_what_needs_it_is_missing() -> None:
+    only = SPEC.replace(b"security: [{key: []}, {basic: []}, {oauth: []}, {cert: []}]",
+                        b"security: [{cert: []}]")  # fmt: skip
+    text = (
+        "signoff: 1\nupstreams:\n  up:\n    openapi: spec.yaml\n"
+        "    base_url: https://api.example\n    credentials: {}\nusers: [{id: alice}]\n"
+    )
+    found = parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, only))
+    assert isinstance(found, Loaded), [str(one) for one in found.problems]
+    [tool] = found.catalogue.tools
+    assert tool.security.missing == (SchemeUse(scheme="cert"),)

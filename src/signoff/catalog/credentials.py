@@ -1,7 +1,8 @@
 """`credentials`: what the operator gives for the security schemes of a spec.
 
 Owns the four shapes of a credential, and that each has a place to go: the spec's scheme of that
-name, or one that is described here. A secret is always a reference.
+name, or one that is described here; and the client certificate, which goes with the connection.
+A secret is always a reference.
 """
 
 import re
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from signoff.catalog import templates
 from signoff.catalog.config import is_http_url
 from signoff.catalog.fields import Fields, suggest
-from signoff.catalog.model import Credential, Reference, Template
+from signoff.catalog.model import ClientCertificate, Credential, Reference, Template
 from signoff.catalog.wire import SecurityScheme
 from signoff.catalog.yaml_source import Member, Spot
 
@@ -39,6 +40,45 @@ def read_credentials(
         if "audience" not in fields and _wants_approval(made):
             reader.complain(f"${{approval.token}} needs {fields.path}.audience: who it is for")
     return found, tuple(always)
+
+
+def read_certificate(fields: Fields, base_url: str) -> ClientCertificate | None:
+    """Read `client_certificate`, None where there is none."""
+    inner = fields.section("client_certificate")
+    if inner is None:
+        return None
+    inner.needs("cert", "is needed: the certificate, as a PEM file")
+    inner.needs("key", "is needed: the certificate's key, as a PEM file")
+    made = ClientCertificate(
+        cert=_file(inner, "cert"),
+        key=_file(inner, "key"),
+        password=_password(inner),
+        ca=_file(inner, "ca"),
+    )
+    inner.close()
+    if not base_url.startswith("https:"):
+        fields.complain("client_certificate", "is shown in TLS, and base_url is not https")
+    return made
+
+
+def _file(inner: Fields, key: str) -> Template:
+    word = inner.word(key)
+    if word is None:
+        return ()
+    parts = templates.template(word, lambda text: inner.complain(key, text))
+    is_file = parts is not None and [
+        part.kind if isinstance(part, Reference) else "" for part in parts
+    ] == ["file"]
+    if parts is not None and not is_file:
+        inner.complain(key, 'is a PEM file; write "${file:path}"')
+    return parts if parts is not None and is_file else ()
+
+
+def _password(inner: Fields) -> Template:
+    word = inner.word("password")
+    if word is None:
+        return ()
+    return templates.secret("password", word, lambda text: inner.complain("password", text))
 
 
 class _Reader:
@@ -78,7 +118,8 @@ class _Reader:
             hint = suggest(name, schemes) or "; say where it goes: {in: header, name: …}"
             self.complain(f'the spec has no security scheme "{name[:60]}"{hint}')
         elif scheme.kind == "mutual_tls":
-            self.complain("is a client certificate, which is not built yet")
+            where = f"{self._fields.path}.client_certificate"
+            self.complain(f"is a client certificate: give it as {where}: {{cert: …, key: …}}")
             return None
         return scheme
 

@@ -100,6 +100,21 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """What an upstream is shown in TLS, as PEM files: a certificate, with its chain, and its key.
+
+    `cert`, `key` and `ca` are one `${file:…}` each; `password` opens the key. `ca` is the authority
+    of the upstream's own certificate, in place of the system's. It is shown to the origin of
+    `base_url` and to no other.
+    """
+
+    cert: Template
+    key: Template
+    password: Template = ()
+    ca: Template = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
     """Whom a capability exists for: any of these. Groups are expanded to users already.
 
@@ -127,6 +142,7 @@ class Upstream:
     """Origins, networks or addresses beside `base_url`'s that may be private or loopback."""
     visible_to: Visibility | None = None
     """Whom all of its capabilities exist for; None is everybody. One's own word narrows it."""
+    client_certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

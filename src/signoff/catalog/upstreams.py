@@ -14,7 +14,7 @@ from typing import Final, cast
 from signoff.catalog import templates
 from signoff.catalog.approving import Defaults, read_defaults
 from signoff.catalog.config import People, is_http_url
-from signoff.catalog.credentials import read_credentials
+from signoff.catalog.credentials import read_certificate, read_credentials
 from signoff.catalog.fields import Fields, Problems, Word
 from signoff.catalog.grants import Wanted, read_wanted
 from signoff.catalog.idle import check_against, check_idle
@@ -108,7 +108,8 @@ class _Reader:
             )
         known = schemes_of(document) if document is not None else {}
         credentials, always = read_credentials(fields, known)
-        upstream = replace(upstream, credentials=credentials)
+        certificate = read_certificate(fields, upstream.base_url)
+        upstream = replace(upstream, credentials=credentials, client_certificate=certificate)
         self._offer.upstreams[self._name] = upstream
         self._offer.always[self._name] = always
         self._offer.approvals[self._name] = read_defaults(fields, self._people)
@@ -121,6 +122,7 @@ class _Reader:
                 credentials=frozenset(credentials) if "credentials" in fields else None,
                 always=always,
                 headers=frozenset(one.name.lower() for one in upstream.headers),
+                certificate=certificate is not None,
             ),
             indexed=fields.choice("lists", ("brackets", "numbered"), "brackets") == "numbered",
             deprecated=fields.flag("deprecated"),

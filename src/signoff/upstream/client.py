@@ -23,6 +23,16 @@ from signoff.upstream.target import UpstreamError
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 _BEFORE_REQUEST: Final = "connection."
 _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
+_CERTIFICATE_ALERTS: Final = frozenset({
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+})
+"""Alerts of the other side (RFC 8446 §6.2); what we find wrong with it has other names."""
 _SUCCESSES: Final = range(200, 300)  # RFC 9110 §15.3
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -164,10 +174,20 @@ class HttpClient:
 
 
 def _fault_of(error: Exception) -> Fault:
+    if _is_about_certificate(error):
+        return "certificate"
     for kind, fault in _FAULTS.items():
         if isinstance(error, kind):
             return fault
     return "closed"
+
+
+def _is_about_certificate(error: Exception) -> bool:
+    """Say whether the other side ended the handshake over the certificate it was shown, or none."""
+    causes = (error.__cause__, *cast("tuple[object, ...]", error.args))
+    return any(
+        isinstance(cause, ssl.SSLError) and cause.reason in _CERTIFICATE_ALERTS for cause in causes
+    )
 
 
 def _message(

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from signoff.upstream.guard import Guard
 
-Fault = Literal["connect", "request", "answer", "closed"]
+Fault = Literal["connect", "certificate", "request", "answer", "closed"]
 CutBy = Literal["size", "time", "closed"]
 """Why an answer is not whole: it was too large, did not end in time, or the connection broke."""
 

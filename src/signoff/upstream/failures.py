@@ -14,6 +14,7 @@ from signoff.upstream.sent import NotSent, Unknown
 
 _FAULTS: Final[Mapping[Fault, str]] = {
     "connect": "the connection was not made",
+    "certificate": "the upstream wants a client certificate, or another than it was shown",
     "request": "the request breaks HTTP's rules",
     "answer": "the connection was closed, or the answer breaks HTTP's rules",
     "closed": "the connection was closed before the answer ended",
@@ -23,6 +24,10 @@ _FAULTS: Final[Mapping[Fault, str]] = {
 def failed(error: ExchangeError, *, left: bool, status: int | None, name: str) -> NotSent | Unknown:
     """Say what a failure means; `left` tells whether a byte of the request may have left."""
     reason = f"{name}: {_FAULTS[error.fault]}"
+    if error.fault == "certificate" and status is None and not error.reused:
+        # RFC 8446 §4.4.2.4: the handshake failed, so nobody behind TLS was given the request, even
+        # where it was on its way before that was known. A kept connection had a good one before.
+        return NotSent(reason=reason)
     if not left:
         return NotSent(reason=f"{reason}{_cause(error)}", transient=error.fault == "connect")
     stale = error.reused and error.fault in ("closed", "answer") and status is None

@@ -231,6 +231,22 @@ class References:
             return str(error)
         return None
 
+    def path(self, parts: Sequence[Text | Reference]) -> Path:
+        """Return the file that a template of one `${file:…}` names.
+
+        Raises:
+            CredentialError: it names none, or the file cannot be read.
+        """
+        part = parts[0] if len(parts) == 1 else None
+        if not isinstance(part, Reference) or part.kind != "file":
+            raise CredentialError('is no file; write "${file:path}"')
+        path = self._root / part.name
+        try:
+            with path.open("rb"):
+                return path
+        except OSError as error:
+            raise CredentialError(f"{part} cannot be read: {error.strerror}") from None
+
     def fingerprint(self, name: str, parts: Sequence[Text | Reference]) -> str | None:
         """Return the keyed hash of a header's static value as hex.
 

@@ -124,7 +124,7 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         del timeout
         while not self._held:
             if self._lost is not None:
-                raise httpcore2.ReadError from self._lost
+                raise httpcore2.ReadError(self._lost) from self._lost  # its pool cuts causes off
             if self._ended:
                 return b""
             await self._something()
@@ -152,7 +152,7 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
                 raise httpcore2.WriteError
             await self._something()
         if self._lost is not None:
-            raise httpcore2.WriteError from self._lost
+            raise httpcore2.WriteError(self._lost) from self._lost
 
     async def aclose(self) -> None:
         """End the connection, politely over TLS, and wait for no answer to that."""

@@ -21,11 +21,15 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where bytes go. `host` is the Host header, `start` where the target begins in a URL."""
+    """Where bytes go. `host` is the Host header, `start` where the target begins in a URL.
+
+    `own`: it is the upstream's own origin, where its client certificate is shown.
+    """
 
     origin: Origin
     host: str
     start: int
+    own: bool = False
 
 
 class Routes:
@@ -68,6 +72,7 @@ class Routes:
             ),
             host=_host_header(base.origin),
             start=len(base.origin),
+            own=base.own,
         )
 
 

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 
 from signoff.catalog.model import Upstream
 from signoff.upstream.app_upstream import served
+from signoff.upstream.certificates import contexts_of
 from signoff.upstream.client import HttpClient
 from signoff.upstream.client_credentials import TokenSource
 from signoff.upstream.credentials import Credentials, problems_of, with_cookies, with_query
@@ -108,6 +109,7 @@ class Transports:
         self._resolve = resolve
         self._routes: dict[str, Routes] = {}
         self._client: Client | None = None
+        self._certified: dict[str, Client] = {}
         self._hooks = Hooks()
         self._credentials = Credentials(
             references,
@@ -122,7 +124,9 @@ class Transports:
         Raises:
             UpstreamError: a base URL or a hook cannot be used, or an app does not start.
         """
-        if problems := [p for one in self._upstreams for p in problems_of(one, self._references)]:
+        contexts, problems = contexts_of(self._upstreams, self._references)
+        problems += [p for one in self._upstreams for p in problems_of(one, self._references)]
+        if problems:
             raise UpstreamError("\n".join(problems))
         if self._tls is not None or any(map(_is_secure, self._upstreams)):
             self._context()
@@ -142,6 +146,10 @@ class Transports:
                 self._routes[upstream.name] = Routes(upstream, socket=path, resolve=self._resolve)
             self._client = HttpClient(self._context)
             stack.push_async_callback(self._client.close)
+            for name, context in contexts.items():
+                # Connections that show a certificate are kept apart from all others.
+                client = self._certified[name] = HttpClient(lambda context=context: context)
+                stack.push_async_callback(client.close)
             self._stack = stack.pop_all()
         return self
 
@@ -152,6 +160,7 @@ class Transports:
         trace: TracebackType | None,
     ) -> None:
         self._routes.clear()
+        self._certified.clear()
         await self._stack.__aexit__(kind, error, trace)
 
     def _context(self) -> ssl.SSLContext:
@@ -188,7 +197,10 @@ class Transports:
         route = routes.find(request)
         if route is None:
             return Changed(reason=f"the address of {upstream.name} changed since the approval")
-        attempt = _Attempt(self._client, route, upstream, before_first_byte, fresh=fresh, tell=tell)
+        client = self._certified.get(upstream.name) if route.own else None
+        attempt = _Attempt(
+            client or self._client, route, upstream, before_first_byte, fresh=fresh, tell=tell
+        )
         if fresh or not request.repeatable:
             return await self._once(request, upstream, attempt, approval_token, upstream.timeout_s)
         loop = asyncio.get_running_loop()

@@ -108,3 +108,13 @@ def test_what_always_goes_goes_with_everything() -> None:
     assert planned([{"key": []}], given=given).credentials == ("key", "mine")
     assert planned([], given=given).credentials == ("mine",)
     assert planned([{"oauth": []}], given=given).credentials == ("mine",)
+
+
+def test_a_client_certificate_meets_what_asks_for_one_and_nothing_else() -> None:
+    shown = Given(credentials=frozenset({"key"}), certificate=True)
+
+    assert planned([{"mtls": []}], given=shown).missing == ()
+    assert planned([{"mtls": [], "key": []}], given=shown).credentials == ("key",)
+    assert planned([{"mtls": [], "oauth": []}], given=shown).missing == (SchemeUse(scheme="oauth"),)
+    for name in ("oauth", "cookie", "odd", "unheard-of"):
+        assert planned([{name: []}], given=shown).missing == (SchemeUse(scheme=name),)

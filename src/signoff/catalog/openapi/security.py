@@ -26,12 +26,14 @@ class Given:
     """What an upstream has. `credentials` None: the catalogue has no such key at all.
 
     `always` are those that go with every call, whatever the spec asks for. `headers` are the names
-    of headers that the operator sets, in lower case.
+    of headers that the operator sets, in lower case. `certificate`: there is a client certificate,
+    which is shown with every call.
     """
 
     credentials: frozenset[str] | None = None
     always: tuple[str, ...] = ()
     headers: frozenset[str] = frozenset()
+    certificate: bool = False
 
 
 def schemes_of(document: Document) -> dict[str, SecurityScheme]:
@@ -53,17 +55,15 @@ def plan(
     """Return what the operation wants and what it gets."""
     written = operation.members.get("security", root.get("security"))
     alternatives = tuple(dict.fromkeys(_requirement(raw) for raw in list_of(written)))
-    known = given.credentials or frozenset()
+    known = given.credentials or frozenset[str]()
     # Where a call may be anonymous it is still better made with a credential that is there.
     for requirement in sorted(alternatives, key=lambda one: not one):
-        if all(_is_met(use, schemes, known, given.headers) for use in requirement):
+        if all(_is_met(use, schemes, given) for use in requirement):
             sent = [use.scheme for use in requirement if use.scheme in known]
             return Security(alternatives=alternatives, credentials=_ordered(sent, given.always))
     lacking: Requirement = ()
     if alternatives and given.credentials is not None:
-        lacking = tuple(
-            use for use in alternatives[0] if not _is_met(use, schemes, known, given.headers)
-        )
+        lacking = tuple(use for use in alternatives[0] if not _is_met(use, schemes, given))
     return Security(
         alternatives=alternatives, credentials=_ordered([], given.always), missing=lacking
     )
@@ -73,18 +73,13 @@ def _ordered(sent: Collection[str], always: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*sent, *always]))
 
 
-def _is_met(
-    use: SchemeUse,
-    schemes: Mapping[str, SecurityScheme],
-    known: frozenset[str],
-    headers: frozenset[str],
-) -> bool:
-    if use.scheme in known:
+def _is_met(use: SchemeUse, schemes: Mapping[str, SecurityScheme], given: Given) -> bool:
+    if use.scheme in (given.credentials or ()):
         return True
     scheme = schemes.get(use.scheme)
-    if scheme is None or scheme.kind == "mutual_tls" or scheme.carrier != "header":
-        return False
-    return scheme.key.lower() in headers
+    if scheme is not None and scheme.kind == "mutual_tls":
+        return given.certificate
+    return scheme is not None and scheme.carrier == "header" and scheme.key.lower() in given.headers
 
 
 def _requirement(raw: Json) -> Requirement:
