@@ -10,7 +10,16 @@ import pytest
 from as_parts import ISSUER, refused
 from conftest import TurnedClock
 from dpop_parts import KeyHolder
-from host_house import CALLBACK, RESOURCE, VERIFIER, HostHouse, host_house, query, returned
+from host_house import (
+    CALLBACK,
+    RESOURCE,
+    VERIFIER,
+    HostHouse,
+    host_house,
+    query,
+    registration,
+    returned,
+)
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.tokens.verify import unverified_claims
@@ -188,3 +197,28 @@ async def test_a_bound_token_of_a_host_reads_so_at_introspection(
         "/oauth2/introspect", data={"token": given["access_token"]}, auth=auth
     )
     assert (told.json()["token_type"], told.json()["cnf"]) == ("DPoP", {"jkt": holder.jkt})
+
+
+async def test_a_host_that_registered_for_bound_tokens_gets_no_other(
+    house: HostHouse, holder: KeyHolder
+) -> None:
+    registered = await house.register(dpop_bound_access_tokens=True)
+    assert registered["dpop_bound_access_tokens"] is True
+    client_id = registered["client_id"]
+    code = await house.code(await house.person(), client_id)
+    refused(await house.redeem(code, client_id), "invalid_dpop_proof")
+    given = bound(await holder.token(house.http, of_code(code, client_id)), holder)
+    refused(await house.refresh(given["refresh_token"], client_id), "invalid_dpop_proof")
+
+
+async def test_a_replaced_registration_says_anew_whether_tokens_are_bound(
+    house: HostHouse,
+) -> None:
+    registered = await house.register(dpop_bound_access_tokens=True)
+    where = registered["registration_client_uri"]
+    headers = {"authorization": f"Bearer {registered['registration_access_token']}"}
+    body = registration(client_id=registered["client_id"])
+    told = await house.http.put(where, json=body, headers=headers)
+    assert told.json()["dpop_bound_access_tokens"] is False
+    code = await house.code(await house.person(), registered["client_id"])
+    assert (await house.redeem(code, registered["client_id"])).json()["token_type"] == "Bearer"

@@ -1,11 +1,7 @@
 """Client id metadata documents: fetched without being led astray, and believed no further."""
 
-import asyncio
-import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,59 +14,11 @@ from cryptography.x509.oid import NameOID
 
 from as_parts import refused
 from conftest import TurnedClock
+from document_site import Site, a_site
 from host_house import HostHouse, host_house, query
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.upstream.guard import Guard
-
-
-@dataclass
-class Site:
-    """A site that serves one document, raw bytes and all."""
-
-    url: str = ""
-    answer: bytes = b""
-    hits: list[str] = field(default_factory=list[str])
-    hold: asyncio.Event = field(default_factory=asyncio.Event)
-    silent: bool = False
-
-    def serve(self, document: Any, *headers: str, status: str = "200 OK") -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close"]
-        if not any(header.lower().startswith("content-type") for header in headers):
-            head.append("content-type: application/json")
-        self.answer = "\r\n".join([*head, *headers, "", ""]).encode() + body
-
-    def document(self, **changed: Any) -> dict[str, Any]:
-        members: dict[str, Any] = {
-            "client_id": self.url,
-            "client_name": "A web host",
-            "redirect_uris": ["http://127.0.0.1/callback"],
-            "token_endpoint_auth_method": "none",
-        }
-        return {k: v for k, v in {**members, **changed}.items() if v is not None}
-
-    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.hits.append((await reader.readline()).decode().strip())
-        if self.silent:
-            await self.hold.wait()
-        writer.write(self.answer)
-        await writer.drain()
-        writer.close()
-
-
-@asynccontextmanager
-async def a_site(
-    tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> AsyncGenerator[Site, None]:
-    site = Site()
-    server = await asyncio.start_server(site.meet, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    site.url = f"{'http' if tls is None else 'https'}://{host}:{port}/client.json"
-    site.serve(site.document())
-    async with server:
-        yield site
-        site.hold.set()
 
 
 @pytest.fixture
@@ -114,6 +62,8 @@ async def test_nothing_is_fetched_for_who_is_not_signed_in(house: HostHouse, sit
         {"client_secret_expires_at": 0},
         {"token_endpoint_auth_method": "client_secret_post"},
         {"token_endpoint_auth_method": "private_key_jwt"},
+        {"token_endpoint_auth_method": "tls_client_auth"},
+        {"dpop_bound_access_tokens": "yes"},
         {"redirect_uris": None},
         {"redirect_uris": []},
         {"redirect_uris": "http://127.0.0.1/callback"},

@@ -43,6 +43,7 @@ async def test_a_registration_tells_everything_that_was_registered(house: HostHo
         "response_types": ["code"],
         "token_endpoint_auth_method": "none",
         "scope": "mcp payments openid",
+        "dpop_bound_access_tokens": False,
         "registration_client_uri": f"{ISSUER}/oauth2/register/{client_id}",
     }
 
@@ -85,6 +86,13 @@ async def test_a_host_with_a_secret_is_told_it_once(house: HostHouse) -> None:
         {"scope": ["mcp"]},
         {"redirect_uris": "http://127.0.0.1/callback"},
         {"software_statement": "eyJ"},
+        {"authorization_details_types": ["payment"]},
+        {"backchannel_token_delivery_mode": "poll"},
+        {"backchannel_token_delivery_mode": "carrier_pigeon"},
+        {"backchannel_client_notification_endpoint": "https://tools.example/ciba"},
+        {"backchannel_authentication_request_signing_alg": "ES256"},
+        {"backchannel_user_code_parameter": True},
+        {"dpop_bound_access_tokens": "yes"},
     ],
 )
 async def test_what_a_stranger_cannot_be_is_refused(

@@ -71,8 +71,8 @@ class DocumentHosts(Protocol):
         """
         ...
 
-    async def known(self, client_id: str) -> Host | None:
-        """Return the host as its document was last read. Never goes out."""
+    async def current(self, client_id: str) -> Host | None:
+        """Return the host as its document was last read; keys that are due are read again."""
         ...
 
 
@@ -94,10 +94,10 @@ class Hosts:
         return await self._store.host(client_id)
 
     async def client(self, client_id: str) -> Known | None:
-        """Implement `clients.Documents`: a public client by its last document."""
+        """Implement `clients.Documents`: a client by its last document."""
         if self._documents is None:
             return None
-        host = await self._documents.known(client_id)
+        host = await self._documents.current(client_id)
         return None if host is None else Known(client=host.client, secrets=Secrets(current=None))
 
 

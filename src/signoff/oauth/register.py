@@ -28,6 +28,20 @@ _MAX_BYTES: Final = 65_536
 _MAX_TOKEN: Final = 256
 _METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
 _RETRY_AFTER_S: Final = 60
+# Dropped in silence, a host would think that it has them.
+_NOT_TAKEN: Final[Mapping[str, str]] = {
+    "software_statement": "software statements are not taken",
+    "authorization_details_types": "authorization details are the operator's to allow",
+    **dict.fromkeys(
+        (
+            "backchannel_token_delivery_mode",
+            "backchannel_client_notification_endpoint",
+            "backchannel_authentication_request_signing_alg",
+            "backchannel_user_code_parameter",
+        ),
+        "asking people by a backchannel is the operator's to allow",
+    ),
+}
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
 
@@ -41,6 +55,7 @@ class Claims:
     grant_types: frozenset[str]
     auth_method: AuthMethod
     scopes: tuple[str, ...]
+    dpop_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +191,7 @@ class RegistrationEndpoints:
             "response_types": ["code"] if AUTHORIZATION_CODE in claims.grant_types else [],
             "token_endpoint_auth_method": claims.auth_method,
             "scope": " ".join(claims.scopes),
+            "dpop_bound_access_tokens": claims.dpop_bound,
             "registration_access_token": token,
             "registration_client_uri": self._profile.url(f"{REGISTER_PATH}/{client_id}"),
         }
@@ -203,9 +219,8 @@ async def _read(http: Request) -> Mapping[str, Json]:
 
 
 def _claims(sent: Mapping[str, Json], profile: Profile) -> Claims:
-    """Check in this order: statement, method, grants, responses, redirect URIs, name, scope."""
-    if sent.get("software_statement") is not None:
-        raise _metadata("software statements are not taken")
+    """Check in this order: never taken, method, grants, responses, redirect URIs, name, scope."""
+    _refuse_what_is_the_operators(sent)
     method = sent.get("token_endpoint_auth_method", "client_secret_basic")
     if method not in _METHODS:
         raise _metadata("token_endpoint_auth_method is not one that a host may have")
@@ -231,10 +246,24 @@ def _claims(sent: Mapping[str, Json], profile: Profile) -> Claims:
         redirect_uris=tuple(uris),
         grant_types=grants,
         auth_method=method,
+        dpop_bound=_flag(sent, "dpop_bound_access_tokens"),
         # RFC 7591 §2 lets the server choose: a tool may need a scope that the host learns of only
         # later, and a person is asked about each.
         scopes=(*profile.host_scopes, "openid"),
     )
+
+
+def _refuse_what_is_the_operators(sent: Mapping[str, Json]) -> None:
+    for name, description in _NOT_TAKEN.items():
+        if sent.get(name) not in (None, False, []):
+            raise _metadata(description)
+
+
+def _flag(sent: Mapping[str, Json], name: str) -> bool:
+    value = sent.get(name) or False
+    if not isinstance(value, bool):
+        raise _metadata(f"{name} is true or false")
+    return value
 
 
 def _texts(sent: Mapping[str, Json], name: str) -> tuple[str, ...]:

@@ -37,9 +37,9 @@ DELETE FROM clients WHERE id IN
 """
 ADD_CLIENT: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, grant_types, scopes,
-                     audiences, metadata, created_at, updated_at)
+                     audiences, metadata, dpop_bound, created_at, updated_at)
 VALUES (:id, :name, 'machine', 'self', :auth_method, :secret_hash, :grant_types, :scopes,
-        '[]', :metadata, :now, :now)
+        '[]', :metadata, :dpop_bound, :now, :now)
 """
 ADD: Final = """
 INSERT INTO registrations (client_id, redirect_uris, token_hash, registered_at)
@@ -52,7 +52,7 @@ WHERE client_id = :id AND token_hash = :token_hash
 REPLACE_CLIENT: Final = """
 UPDATE clients
 SET name = :name, auth_method = :auth_method, grant_types = :grant_types, scopes = :scopes,
-    metadata = :metadata, updated_at = :now,
+    metadata = :metadata, dpop_bound = :dpop_bound, updated_at = :now,
     secret_hash = CASE WHEN :auth_method = 'client_secret'
                        THEN coalesce(:secret_hash, secret_hash) END
 WHERE id = :id
@@ -67,12 +67,13 @@ SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = client_id) AS disab
 FROM client_documents WHERE client_id = :id
 """
 KEEP_DOCUMENT: Final = """
-INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, first_seen_at,
-                              fetched_at, fresh_until)
-VALUES (:id, :name, :redirect_uris, :grant_types, :now, :now, :fresh_until)
+INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, jwks, dpop_bound,
+                              first_seen_at, fetched_at, fresh_until)
+VALUES (:id, :name, :redirect_uris, :grant_types, :jwks, :dpop_bound, :now, :now, :fresh_until)
 ON CONFLICT (client_id) DO UPDATE
 SET name = excluded.name, redirect_uris = excluded.redirect_uris,
-    grant_types = excluded.grant_types, fetched_at = excluded.fetched_at,
+    grant_types = excluded.grant_types, jwks = excluded.jwks,
+    dpop_bound = excluded.dpop_bound, fetched_at = excluded.fetched_at,
     fresh_until = excluded.fresh_until
 """
 
@@ -124,6 +125,7 @@ class SqliteHosts:
             grant_types=host.client.grant_types,
             auth_method=cast("AuthMethod", json.loads(row["metadata"])["auth_method"]),
             scopes=host.client.scopes,
+            dpop_bound=host.client.dpop_bound,
         )
         return Registration(host=host, claims=claims)
 
@@ -172,6 +174,8 @@ class SqliteHosts:
                 name=row["name"],
                 redirect_uris=tuple(json.loads(row["redirect_uris"])),
                 grant_types=frozenset(row["grant_types"].split()),
+                jwks=row["jwks"],
+                dpop_bound=bool(row["dpop_bound"]),
             ),
             first_seen_at=from_us(row["first_seen_at"]),
             fresh_until=from_us(row["fresh_until"]),
@@ -189,6 +193,8 @@ class SqliteHosts:
                 "name": document.name,
                 "redirect_uris": json.dumps(document.redirect_uris),
                 "grant_types": " ".join(sorted(document.grant_types)),
+                "jwks": document.jwks,
+                "dpop_bound": int(document.dpop_bound),
                 "now": tx.now_us,
                 "fresh_until": to_us(tx.now + fresh_for),
             }
@@ -219,6 +225,7 @@ def _params(
         "grant_types": " ".join(sorted(claims.grant_types)),
         "scopes": json.dumps(claims.scopes),
         "metadata": json.dumps({"auth_method": claims.auth_method}),
+        "dpop_bound": int(claims.dpop_bound),
         "redirect_uris": json.dumps(claims.redirect_uris),
         "token_hash": token,
     }
@@ -235,6 +242,7 @@ def _host(row: Row) -> Host:
         scopes=tuple(json.loads(row["scopes"])),
         created_at=since,
         disabled=bool(row["disabled"]),
+        dpop_bound=bool(row["dpop_bound"]),
     )
     return Host(
         client=client,

@@ -23,6 +23,8 @@ TABLES = (
       name TEXT NOT NULL,
       redirect_uris TEXT NOT NULL,
       grant_types TEXT NOT NULL,
+      jwks TEXT,
+      dpop_bound INTEGER NOT NULL CHECK (dpop_bound IN (0, 1)),
       first_seen_at INTEGER NOT NULL,
       fetched_at INTEGER NOT NULL,
       fresh_until INTEGER NOT NULL
