@@ -86,3 +86,13 @@ def frozen(
         sealer=SEALER,
         references=using or references(),
     )
+
+
+BANK = upstream(
+    headers={
+        "Authorization": "Bearer ${env:BANK_TOKEN}",
+        "X-On-Behalf-Of": "${caller.sub}",
+        "X-Approval": "${approval.token}",
+        "X-Plain": "as written",
+    }
+)
