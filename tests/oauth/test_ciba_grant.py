@@ -1,7 +1,11 @@
 """The CIBA grant: what every state answers, the pace, and one token for one yes."""
 
 import asyncio
+import threading
+from asyncio import CancelledError
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -20,7 +24,7 @@ from conftest import TurnedClock
 from signoff.approvals.details import token_details
 from signoff.approvals.request import Status
 from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
+from signoff.storage.sqlite import Database, Tx
 from signoff.tokens.verify import at_hash, unverified_claims, verify_access_token, verify_id_token
 
 
@@ -314,19 +318,75 @@ async def test_fifty_parallel_polls_over_several_ids_of_one_approval_get_one_tok
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 49}
 
 
+@asynccontextmanager
+async def busy_writer(database: Database) -> AsyncGenerator[None, None]:
+    """Keep the one writer busy: what is written meanwhile waits for the end of the block."""
+    entered, go = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(_: Tx) -> None:
+        loop.call_soon_threadsafe(entered.set)
+        assert go.wait(30)
+
+    write = asyncio.create_task(database.write(work))
+    await entered.wait()
+    try:
+        yield
+    finally:
+        go.set()
+    await write
+
+
+async def queued(database: Database) -> None:
+    """Wait until a write waits for the busy writer."""
+    async with asyncio.timeout(30):
+        while not database._queue:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0)
+
+
 async def test_a_poll_cancelled_in_its_exchange_leaves_the_tokens_to_the_next(
-    provider: Provider,
+    provider: Provider, database: Database
 ) -> None:
     auth_req_id = await provider.asked()
     await provider.decide(auth_req_id)
-    poll = asyncio.create_task(provider.poll(auth_req_id))
-    while (await provider.card(auth_req_id)).status is not Status.REDEEMED:
-        if not poll.done():
-            poll.cancel()
-    assert (await asyncio.gather(poll, return_exceptions=True))[0] is not None
+    async with busy_writer(database):
+        poll = asyncio.create_task(provider.poll(auth_req_id))
+        await queued(database)
+        poll.cancel()
+        assert isinstance((await asyncio.gather(poll, return_exceptions=True))[0], CancelledError)
     answers = [await provider.poll(auth_req_id) for _ in range(2)]
-    delivered = (not poll.cancelled()) + sum(answer.status_code == 200 for answer in answers)
-    assert delivered == 1
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_a_poll_that_comes_during_an_exchange_waits_for_it_and_takes_nothing_back(
+    provider: Provider, database: Database
+) -> None:
+    auth_req_id = await provider.asked()
+    await provider.decide(auth_req_id)
+    async with busy_writer(database):
+        first = asyncio.create_task(provider.poll(auth_req_id))
+        await queued(database)
+        others = [asyncio.create_task(provider.poll(auth_req_id)) for _ in range(10)]
+        await asyncio.sleep(0)
+    assert (await first).status_code == 200
+    for other in others:
+        refused(await other, "invalid_grant")
+    assert not await database.fetch_all("SELECT jti FROM revoked_tokens")
+
+
+async def test_a_poll_that_comes_during_an_exchange_has_the_tokens_of_one_that_left(
+    provider: Provider, database: Database
+) -> None:
+    auth_req_id = await provider.asked()
+    await provider.decide(auth_req_id)
+    async with busy_writer(database):
+        first = asyncio.create_task(provider.poll(auth_req_id))
+        await queued(database)
+        second = asyncio.create_task(provider.poll(auth_req_id))
+        await asyncio.sleep(0)
+        first.cancel()
+    assert (await second).status_code == 200
+    assert not await database.fetch_all("SELECT jti FROM revoked_tokens")
 
 
 @pytest.mark.parametrize("who", ["alice", "signoff-gate"])

@@ -120,6 +120,43 @@ async def test_unknown_wrong_disabled_expired_and_deleted_are_one_answer(
     assert len({(answer.content, str(answer.headers)) for answer in answers}) == 1
 
 
+async def test_what_changes_of_a_client_counts_at_its_very_next_request(
+    provider: Provider,
+) -> None:
+    """What is known of a client is understood once, and read every time."""
+
+    async def opens(auth: httpx2.BasicAuth, scope: str = "payments") -> int:
+        answer = await provider.post("/oauth2/token", {**FORM, "scope": scope}, auth=auth)
+        return answer.status_code
+
+    first = await provider.other_client()
+    client_id = first.client.id
+    assert await opens(basic(first)) == 200
+    await provider.people.disable(client_id, by="operator")
+    assert await opens(basic(first)) == 401
+    await provider.people.enable(client_id, by="operator")
+    assert await opens(basic(first)) == 200
+    second = await provider.clients.rotate(client_id, by="operator")
+    assert (await opens(basic(first)), await opens(basic(second))) == (401, 200)
+    third = await provider.clients.rotate(client_id, by="operator", overlap=timedelta(hours=1))
+    assert (await opens(basic(second)), await opens(basic(third))) == (200, 200)
+    await provider.clients.update(client_id, by="operator", scopes=["reports"])
+    assert (await opens(basic(third)), await opens(basic(third), "reports")) == (400, 200)
+    await provider.clients.delete(client_id, by="operator")
+    assert await opens(basic(third)) == 401
+
+
+async def test_an_overlap_that_ends_closes_a_client_that_did_not_change(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    first = await provider.other_client()
+    await provider.clients.rotate(first.client.id, by="operator", overlap=timedelta(hours=1))
+    for turned, status in ((3599, 200), (1, 401)):
+        clock.turn(turned)
+        answer = await provider.post("/oauth2/token", FORM, auth=basic(first))
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -53,7 +53,7 @@ class SqliteApprovals:
 
     async def load(self, approval_id: str) -> Approval | None:
         """Return an approval whoever asks."""
-        row = await self._database.fetch_one(rows.LOAD, {"id": approval_id})
+        row = self._database.look_up(rows.LOAD, {"id": approval_id})
         return None if row is None else self._read(row)
 
     async def view(self, approval_id: str, *, user_id: str) -> Approval | None:
@@ -77,7 +77,7 @@ class SqliteApprovals:
 
     async def find(self, ticket: bytes, *, client_id: str) -> Ticket | None:
         """Return where the request stands; None when unknown or another client's."""
-        row = await self._database.fetch_one(rows.FIND, {"ticket": ticket, "client_id": client_id})
+        row = self._database.look_up(rows.FIND, {"ticket": ticket, "client_id": client_id})
         if row is None:
             return None
         return Ticket(

@@ -122,7 +122,7 @@ class SqliteCalls:
         return await _available(self._database.write(job))
 
     async def load(self, call_id: str) -> Call | None:
-        row = await _available(self._database.fetch_one(sql.LOAD, {"id": call_id}))
+        row = self._look_up(sql.LOAD, call_id)
         return None if row is None else self._call(row)
 
     async def latest(self, request_key: bytes) -> Call | None:
@@ -130,7 +130,7 @@ class SqliteCalls:
         return None if row is None else self._call(row)
 
     async def load_frozen(self, call_id: str) -> Frozen | None:
-        row = await _available(self._database.fetch_one(sql.LOAD_FROZEN, {"id": call_id}))
+        row = self._look_up(sql.LOAD_FROZEN, call_id)
         if row is None or row["request"] is None:
             return None
         return Frozen(
@@ -140,7 +140,7 @@ class SqliteCalls:
         )
 
     async def load_payload(self, call_id: str, payload: Payload) -> bytes | None:
-        row = await _available(self._database.fetch_one(sql.LOAD_PAYLOAD[payload], {"id": call_id}))
+        row = self._look_up(sql.LOAD_PAYLOAD[payload], call_id)
         if row is None or row["payload"] is None:
             return None
         return self._unseal(call_id, payload, row["payload"])
@@ -270,6 +270,12 @@ class SqliteCalls:
         tx.audit(audit or _audit_of(after, f"call.{after.state}", actor=after.decided_by))
         tx.changed("call", call.id)
         return Moved(call=after)
+
+    def _look_up(self, statement: str, call_id: str) -> Row | None:
+        try:
+            return self._database.look_up(statement, {"id": call_id})
+        except (StorageError, sqlite3.Error) as error:
+            raise StoreUnavailableError(str(error)) from error
 
     def _seal(self, call_id: str, column: str, plain: bytes) -> bytes:
         return self._sealer.seal(plain, table=_TABLE, row=call_id, column=column)

@@ -68,7 +68,7 @@ class SqliteRevocations:
             "consent_id": consent_id,
             "gate": GATE_ID,
         }
-        return await self._database.fetch_one(STANDING, params) is not None
+        return self._database.look_up(STANDING, params) is not None
 
     async def forget(self) -> None:
         """Forget tokens that have expired anyway. Call hourly."""

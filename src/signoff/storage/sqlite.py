@@ -25,14 +25,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-import aiosqlite
-
 from signoff.audit import GENESIS, AuditEvent, AuditRow, link
 from signoff.canonical import Json
 from signoff.storage.changes import Feed
 from signoff.storage.clock import Clock, StoreClock, from_us, to_us, utc_now
 from signoff.storage.health import UnusableFileError, check_file
 from signoff.storage.migrate import SchemaVersionError, migrate
+from signoff.storage.readers import Readers
 
 __all__ = [
     "ADD_AUDIT", "ADD_OUTBOX", "KEEP_CLOCK", "LAST_AUDIT", "LOAD_CLOCK", "Clock", "Database",
@@ -46,7 +45,6 @@ Row = sqlite3.Row
 
 _BATCH: Final = 256
 _QUEUE: Final = 20_000
-_READERS: Final = 4
 _PRIMARY: Final = 0xFF  # the low byte of an extended result code
 _FATAL: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Faults of the store, not of the statement that met them: they cost the whole batch.
@@ -65,10 +63,6 @@ _PRAGMAS: Final = (
     "PRAGMA cell_size_check=ON",
     "PRAGMA mmap_size=0",
     "PRAGMA journal_size_limit=67108864",
-)
-_READER_PRAGMAS: Final = (
-    *("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000", "PRAGMA trusted_schema=OFF"),
-    "PRAGMA wal_autocheckpoint=0",  # only the writer checkpoints
 )
 
 LAST_AUDIT = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
@@ -177,7 +171,6 @@ class Database:
         self._queue: deque[_Job[Any]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
-        self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._open = False
         self._fatal: str | None = None
 
@@ -198,10 +191,7 @@ class Database:
                 stack.push_async_callback(
                     loop.run_in_executor, self._thread, self._connection.close
                 )
-                for _ in range(_READERS):
-                    reader = await self._open_reader()
-                    stack.push_async_callback(reader.close)
-                    self._readers.put_nowait(reader)
+                self._readers = await stack.enter_async_context(Readers.running(self.path))
             except (OSError, sqlite3.Error, UnusableFileError, SchemaVersionError) as error:
                 raise StorageError(f"cannot use {self.path}: {error}") from error
             self._open = True
@@ -244,6 +234,22 @@ class Database:
         self._wake.set()
         return await job.done
 
+    def look_up(self, sql: str, params: Params) -> Row | None:
+        """Return the row with a key from a committed state, or None, without a wait.
+
+        Only for statements that find every row they touch by a key; others use `fetch_one`.
+
+        Raises:
+            StorageError: the store cannot be read now.
+        """
+        if not self._open:
+            raise StorageError("the store is closed")
+        try:
+            return self._readers.look_up(sql, params)
+        except sqlite3.Error as error:
+            _tell_unreadable(error)
+            raise
+
     async def fetch_one(self, sql: str, params: Params | None = None) -> Row | None:
         """Return the first row of a committed state, or None."""
         rows = await self.fetch_all(sql, params)
@@ -257,15 +263,11 @@ class Database:
         """
         if not self._open:
             raise StorageError("the store is closed")
-        reader = await self._readers.get()
         try:
-            return list(await reader.execute_fetchall(sql, dict(params or {})))
+            return await self._readers.fetch_all(sql, params or {})
         except sqlite3.Error as error:
-            if _code(error) in _STORE:
-                raise StorageError(f"the store cannot be read: {error}") from error
+            _tell_unreadable(error)
             raise
-        finally:
-            self._readers.put_nowait(reader)
 
     def _open_writer(self) -> sqlite3.Connection:
         check_file(self.path)
@@ -280,13 +282,6 @@ class Database:
         if row is not None:
             self._clock.raise_to(from_us(int(row["value"])))
         return connection
-
-    async def _open_reader(self) -> aiosqlite.Connection:
-        reader = await aiosqlite.connect(self.path, isolation_level=None)
-        reader.row_factory = sqlite3.Row
-        for pragma in _READER_PRAGMAS:
-            await reader.execute(pragma)
-        return reader
 
     async def _write_batches(self) -> None:
         loop = asyncio.get_running_loop()
@@ -388,6 +383,12 @@ async def _end(writer: "asyncio.Task[None]") -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+def _tell_unreadable(error: sqlite3.Error) -> None:
+    """Raise what is a fault of the store, and leave what is one of the statement."""
+    if _code(error) in _STORE:
+        raise StorageError(f"the store cannot be read: {error}") from error
 
 
 def _code(error: sqlite3.Error) -> int:

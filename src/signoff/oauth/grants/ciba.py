@@ -64,10 +64,11 @@ class CibaGrant:
             raise no_such_grant("too long")
         if client.delivery.mode == "push":
             return await self._fallen_back(client, auth_req_id)
+        raced = await self._handing_out.settled(client, auth_req_id)
         if (kept := self._handing_out.kept(client, auth_req_id)) is not None:
             return kept.answer
         ticket = await self._approvals.find(auth_req_id, client_id=client.id)
-        if ticket is not None and ticket.status is Status.REDEEMED:
+        if ticket is not None and ticket.status is Status.REDEEMED and not raced:
             # RFC 6749 §4.1.2, of codes: an id that comes again after its tokens left was stolen,
             # or they were. Polls that merely race for the tokens never get here.
             await self._revocations.revoke_of(ticket.approval_id, client_id=client.id)

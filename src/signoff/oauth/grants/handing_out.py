@@ -30,6 +30,18 @@ class HandingOut:
         found = self._kept.get(key) if _is_far(client) else self._kept.pop(key, None)
         return found[1] if found is not None and found[0] > self._monotonic() else None
 
+    async def settled(self, client: Client, auth_req_id: str) -> bool:
+        """Wait for the exchange of another poll for this id; False: there is none.
+
+        The store knows that it is done before that poll does. What stands in between is neither
+        a yes nor an id that was used again.
+        """
+        exchange = self._exchanges.get((client.id, auth_req_id))
+        if exchange is None:
+            return False
+        await asyncio.wait({exchange})
+        return True
+
     async def once(
         self, client: Client, auth_req_id: str, exchange: Coroutine[Any, Any, Minted]
     ) -> Minted:
