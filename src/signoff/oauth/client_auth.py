@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
 from signoff.canonical import Json
 from signoff.oauth.clients import Client, Directory, Known, hash_secret
 from signoff.oauth.errors import OAuthError, invalid_client
-from signoff.oauth.forms import Form
+from signoff.oauth.forms import Form, unquoted
 from signoff.tokens.decoy import Decoy
 from signoff.tokens.keys import KeySet, TokenError
 from signoff.tokens.verify import SignatureError, unverified_claims, verify_client_assertion
@@ -151,20 +150,23 @@ def _credentials(request: Request, form: Form) -> _Password | _Assertion | _Publ
 
 def _from_header(header: str, form: Form) -> _Password:
     scheme, _, encoded = header.partition(" ")
-    failed = invalid_client(basic=True, detail="a malformed Authorization header")
     if scheme.lower() != "basic":
-        raise failed
+        raise _malformed_header()
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
         # RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
-        client_id, secret = (unquote_plus(part, errors="strict") for part in text.split(":", 1))
+        client_id, secret = map(unquoted, text.split(":", 1))
     except (binascii.Error, ValueError):
-        raise failed from None
+        raise _malformed_header() from None
     if not client_id or len(client_id) > _MAX_ID or not secret:
-        raise failed
+        raise _malformed_header()
     if form.get("client_id") not in (None, client_id):
         raise OAuthError("invalid_request", "client_id does not match the credentials")
     return _Password(client_id, secret, basic=True)
+
+
+def _malformed_header() -> OAuthError:
+    return invalid_client(basic=True, detail="a malformed Authorization header")
 
 
 def _from_assertion(jwt: str, form: Form) -> _Assertion:

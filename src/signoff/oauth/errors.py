@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
+import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -110,11 +111,18 @@ def json_response(
 ) -> Response:
     """Return a JSON response; nothing that carries a token or its like is ever cached."""
     return Response(
-        json.dumps(members, ensure_ascii=False, separators=(",", ":")),
+        _json(members),
         status_code=status,
         media_type="application/json",
         headers=dict(headers),
     )
+
+
+def _json(members: Mapping[str, Json]) -> bytes:
+    try:
+        return orjson.dumps(members)
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def endpoint(
