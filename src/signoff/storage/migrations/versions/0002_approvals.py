@@ -28,7 +28,7 @@ TABLES = (
       decided_acr TEXT,
       reason TEXT,
       redeem_by INTEGER,
-      token_jti TEXT UNIQUE,
+      token_jti TEXT,
       listener_left_at INTEGER,
       outcome TEXT,
       outcome_at INTEGER,
@@ -48,6 +48,7 @@ TABLES = (
     "CREATE INDEX approvals_pending ON approvals (expires_at) WHERE status = 'pending'",
     "CREATE INDEX approvals_approved ON approvals (redeem_by) WHERE status = 'approved'",
     "CREATE INDEX approvals_by_client ON approvals (client_id) WHERE status = 'pending'",
+    "CREATE UNIQUE INDEX approvals_jti ON approvals (token_jti) WHERE token_jti IS NOT NULL",
     "CREATE INDEX approvals_age ON approvals (opened_at)",
     # Who may see and decide; ordered for the inbox. `waiting` is 1 while the approval is pending.
     # `client_id` is there when the request is another application's, and no call of the gate.
