@@ -1,17 +1,53 @@
-"""What a connection may cost before a request has arrived: bytes of its head, and time.
+"""What a connection may cost: bytes of a request's head, time, and packets for an answer.
 
 Owns the bounds that uvicorn's HTTP/1.1 protocol lacks: it reads a head of any size and waits for
-the rest of a request for ever. Knows no route; whoever is over a bound is cut off.
+the rest of a request for ever, and it sends the head of an answer on its own. Knows no route;
+whoever is over a bound is cut off.
 """
 
 import asyncio
-from typing import Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 524_288
 """Counted in what is read at once (256 KiB), so that a body that came along counts for nothing."""
 PATIENCE_S: Final = 60.0
+
+
+class _Joined:
+    """A transport that sends the head of an answer together with the body that follows it.
+
+    Apart, they are two packets, two calls of the kernel, and the client wakes up for each.
+    """
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._head: bytes | None = None
+
+    def write(self, part: bytes) -> None:
+        if self._head is not None:
+            part, self._head = self._head + part, None
+        elif part.startswith(b"HTTP/"):
+            self._head = part
+            # A stream's first event may be long in coming.
+            self._loop.call_soon(self._send_head)
+            return
+        self._transport.write(part)
+
+    def close(self) -> None:
+        self._send_head()
+        self._transport.close()
+
+    def _send_head(self) -> None:
+        if self._head is not None and not self._transport.is_closing():
+            self._transport.write(self._head)
+        self._head = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -23,7 +59,7 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] — as uvicorn's own
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Joined(transport, self.loop)))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
