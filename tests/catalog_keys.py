@@ -54,6 +54,7 @@ RULE = {"id": "r", "effect": "deny", "capability": "do"}
 CLIENT = {"client_id": "me", "client_secret": "${env:S}", "token_url": "https://as.example/t"}
 PAGES = {"kind": "page", "argument": "page", "items": "data"}
 CURSOR = {"kind": "cursor", "argument": "page", "next": "next"}
+CERTIFICATE = {"cert": "${file:a.pem}", "key": "${file:a.key}"}
 ELSEWHERE = {"issuer": "https://as.example", "client_id": "gate"}
 
 
@@ -235,6 +236,18 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
             f"{UP}.approval.approver", {"any_of": ["bob"]}, not_caller=True
         ),
         "visible_to": ({}, at(f"{UP}.visible_to", ["bob"])),
+        "client_certificate": ({}, at(f"{UP}.client_certificate", CERTIFICATE)),
+        **{
+            f"client_certificate.{key}": both(
+                f"{UP}.client_certificate", CERTIFICATE, **{key: value}
+            )
+            for key, value in {
+                "cert": "${file:b.pem}",
+                "key": "${file:b.key}",
+                "password": "${env:P}",
+                "ca": "${file:ca.pem}",
+            }.items()
+        },
         "default_grants": ({}, at(f"{UP}.default_grants", ["add"])),
         "credentials": ({}, at(f"{UP}.credentials", {"key": "${env:K}"})),
         "credentials.*.value": both(
