@@ -23,15 +23,16 @@ async def launching(folder: Path) -> AsyncGenerator[Launch, None]:
         port: int | None = None,
         name: str = "one",
         up: bool = True,
+        role: str = "all",
         **env: str,
     ) -> Server:
         home = folder / name
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         config = home / "capabilities.yaml"
         config.write_text(yaml.safe_dump(dict(document), sort_keys=False))
         server = Server(
             port=port or free_port(), data_dir=home / "data", config=config, environment=env,
-            log=home / "log",
+            log=home / "log", role=role,
         )  # fmt: skip
         servers.append(server)
         return await server.start() if up else server

@@ -89,6 +89,7 @@ class Server:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     log: Path = field(default_factory=Path)
+    role: str = "all"
 
     @property
     def url(self) -> str:
@@ -100,7 +101,7 @@ class Server:
 
     async def start(self, **environment: str) -> "Server":
         """Start it, and wait until it answers."""
-        arguments = ("serve", "--config", self.config, "--port", self.port)
+        arguments = ("serve", "--config", self.config, "--port", self.port, "--role", self.role)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *SIGNOFF, *map(str, arguments), "--data-dir", str(self.data_dir),
@@ -283,11 +284,14 @@ SignIn = Callable[..., Awaitable[Person]]
 
 
 @asynccontextmanager
-async def bank_process(folder: Path, issuer: str) -> AsyncGenerator[Bank, None]:
+async def bank_process(
+    folder: Path, issuer: str, *, gate: str = "signoff-gate"
+) -> AsyncGenerator[Bank, None]:
     port, ledger = free_port(), folder / "bank.db"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "signoff.demo.bank", "--port", str(port),
-        "--data-dir", str(folder), "--issuer", issuer, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
+        "--data-dir", str(folder), "--issuer", issuer, "--gate", gate,
+        cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"

@@ -3,28 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
-import mcp_types as types
 import pytest
 import pytest_asyncio
 import yaml
-from mcp import Client
-from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from pydantic import AnyUrl
 
 from assistants import Era, text
+from desk_host import Host, status
 from e2e_parts import launching
 from harness import (
     ROOT,
     House,
-    Person,
     SignIn,
     bank_process,
     catalogue,
@@ -33,101 +25,6 @@ from harness import (
     until,
 )
 from scripted_person import ScriptedPerson
-
-
-@dataclass
-class Memory:
-    """What a host keeps on disk."""
-
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
-
-
-@dataclass
-class Host:
-    """A program that opens the person's browser and listens on loopback for the answer."""
-
-    house: House
-    person: Person
-    yes: bool = True
-    memory: Memory = field(default_factory=Memory)
-    asked: list[str] = field(default_factory=list[str])
-    auth: OAuthClientProvider | None = None
-    port: int = field(default_factory=free_port)
-    answer: "asyncio.Future[str]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    @property
-    def redirect_uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}/callback"
-
-    async def open_browser(self, url: str) -> None:
-        self.asked.append(url)
-        self.answer = asyncio.get_running_loop().create_future()
-        page = self.person.page
-        await page.goto(url)
-        button = "Let it act for me" if self.yes else "No"
-        await page.get_by_role("button", name=button, exact=True).click()
-
-    async def come_back(self) -> AuthorizationCodeResult:
-        async with asyncio.timeout(20):
-            target = await self.answer
-        back = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
-        return AuthorizationCodeResult(
-            code=back.get("code", ""), state=back.get("state"), iss=back.get("iss")
-        )
-
-    async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = (await reader.readline()).decode()
-        while (await reader.readline()).strip():
-            pass
-        body = b"<!doctype html><title>Back</title>You can close this page."
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n"
-        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-        writer.close()
-        target = line.split(" ")[1]
-        if target.startswith("/callback") and not self.answer.done():
-            self.answer.set_result(target)
-
-    @asynccontextmanager
-    async def connected(self, *, era: Era = "2026-07-28") -> AsyncGenerator[Client, None]:
-        """Connect as this host; the SDK does all of the signing in."""
-        metadata = OAuthClientMetadata(
-            client_name="A desk host",
-            redirect_uris=[AnyUrl(self.redirect_uri)],
-            token_endpoint_auth_method="none",
-        )
-        url = f"{self.house.server.url}/mcp"
-        self.auth = OAuthClientProvider(
-            url,
-            metadata,
-            self.memory,
-            redirect_handler=self.open_browser,
-            callback_handler=self.come_back,
-        )
-        http = httpx2.AsyncClient(auth=self.auth, timeout=60, trust_env=False)
-        info = types.Implementation(name="desk", version="1")
-        listener = await asyncio.start_server(self.receive, "127.0.0.1", self.port)
-        async with (
-            listener,
-            http,
-            Client(streamable_http_client(url, http_client=http), mode=era, client_info=info) as it,
-        ):
-            yield it
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -156,7 +53,7 @@ async def test_the_sdks_client_signs_in_by_itself_and_gets_a_transfer_signed_off
     house: House, person: SignIn, era: Era
 ) -> None:
     amount = 51 if era == "legacy" else 52
-    host = Host(house, await person(house.server))
+    host = Host(house.server, await person(house.server))
     async with host.connected(era=era) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         assert "transfer_funds" in tools
@@ -178,7 +75,7 @@ async def test_the_sdks_client_signs_in_by_itself_and_gets_a_transfer_signed_off
 
 
 async def test_a_tool_that_needs_more_asks_the_person_again(house: House, person: SignIn) -> None:
-    host = Host(house, await person(house.server))
+    host = Host(house.server, await person(house.server))
     async with host.connected() as client:
         await client.list_tools()
         assert _asked_scope(host) == ["mcp"]
@@ -190,7 +87,7 @@ async def test_a_tool_that_needs_more_asks_the_person_again(house: House, person
 
 
 async def test_a_host_refreshes_by_itself_and_asks_nobody(house: House, person: SignIn) -> None:
-    host = Host(house, await person(house.server))
+    host = Host(house.server, await person(house.server))
     async with host.connected() as client:
         await client.list_tools()
         before = host.memory.tokens
@@ -205,7 +102,7 @@ async def test_a_host_refreshes_by_itself_and_asks_nobody(house: House, person: 
 
 
 async def test_a_no_ends_the_hosts_sign_in(house: House, person: SignIn) -> None:
-    host = Host(house, await person(house.server), yes=False)
+    host = Host(house.server, await person(house.server), yes=False)
     with pytest.raises(BaseExceptionGroup) as caught:
         async with host.connected() as client:
             await client.list_tools()
@@ -217,13 +114,13 @@ async def test_a_no_ends_the_hosts_sign_in(house: House, person: SignIn) -> None
 async def test_a_token_ends_with_whom_it_was_given_to_or_by(
     house: House, person: SignIn, who: str
 ) -> None:
-    host = Host(house, await person(house.server, "bob" if who == "the person" else "alice"))
+    host = Host(house.server, await person(house.server, "bob" if who == "the person" else "alice"))
     async with host.connected() as client:
         await client.list_tools()
     tokens, client_info = host.memory.tokens, host.memory.client
     assert tokens is not None
     assert client_info is not None
-    assert await _status(house, tokens.access_token) == 200
+    assert await status(house.server, tokens.access_token) == 200
     if who == "the person":
         await house.server.command("users", "disable", "bob")
     elif who == "the consent":
@@ -234,27 +131,7 @@ async def test_a_token_ends_with_whom_it_was_given_to_or_by(
         await house.server.command("consents", "revoke", mine["consent_id"])
     else:
         await house.server.command("clients", "delete", str(client_info.client_id))
-    assert await _status(house, tokens.access_token) == 401
-
-
-async def _status(house: House, token: str) -> int:
-    message = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "desk", "version": "1"},
-        },
-    }
-    headers = {
-        "authorization": f"Bearer {token}",
-        "accept": "application/json, text/event-stream",
-    }
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{house.server.url}/mcp", json=message, headers=headers)
-    return answer.status_code
+    assert await status(house.server, tokens.access_token) == 401
 
 
 def _asked_scope(host: Host) -> list[str]:
@@ -296,4 +173,4 @@ async def test_a_device_without_a_browser_gets_in_by_its_code(house: House, pers
             "device_code": told["device_code"],
         }
         given = (await http.post("/oauth2/token", data=polling)).json()
-    assert await _status(house, given["access_token"]) == 200
+    assert await status(house.server, given["access_token"]) == 200

@@ -83,7 +83,13 @@ async def gating(
     if unset := references.check(catalogue.upstreams.values()):
         raise CannotRunError("\n".join(unset))
     # What an `app:` upstream finds in its environment, as the README says.
-    stack.enter_context(_told(SIGNOFF_ISSUER=counterpart.issuer, SIGNOFF_DATA_DIR=str(data_dir)))
+    stack.enter_context(
+        _told(
+            SIGNOFF_ISSUER=counterpart.issuer,
+            SIGNOFF_CLIENT_ID=counterpart.client.client_id,
+            SIGNOFF_DATA_DIR=str(data_dir),
+        )
+    )
     try:
         transports = await stack.enter_async_context(
             Transports(catalogue.upstreams.values(), data_dir=data_dir, references=references)

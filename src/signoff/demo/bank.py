@@ -82,6 +82,8 @@ class BankSettings:
     ledger: Path
     issuer: str
     audience: str = AUDIENCE
+    gate: str = GATE
+    """The client whose tokens count: the gate in front of this bank."""
     key: str | None = None
     keys: KeySource | None = None
     """The issuer's public keys; None fetches them from the issuer."""
@@ -102,12 +104,13 @@ class _State(TypedDict):
 
 
 def settings_from(environment: Mapping[str, str]) -> BankSettings:
-    """Read `BANK_LEDGER` (else `SIGNOFF_DATA_DIR/bank.db`), `SIGNOFF_ISSUER` and `BANK_TOKEN`."""
+    """Read `BANK_LEDGER`, `BANK_TOKEN`, and what signoff tells an app of itself."""
     ledger = environment.get("BANK_LEDGER")
     directory = Path(environment.get("SIGNOFF_DATA_DIR", ".signoff"))
     return BankSettings(
         ledger=Path(ledger) if ledger else directory / "bank.db",
         issuer=environment.get("SIGNOFF_ISSUER", "http://localhost:8420").rstrip("/"),
+        gate=environment.get("SIGNOFF_CLIENT_ID", GATE),
         key=environment.get("BANK_TOKEN") or None,
     )
 
@@ -193,12 +196,14 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path(".bank"))
     parser.add_argument("--issuer", default="http://localhost:8420", help="whose approvals count")
     parser.add_argument("--audience", default=AUDIENCE)
+    parser.add_argument("--gate", default=GATE, help="the client whose tokens count")
     flags = parser.parse_args()
     flags.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = BankSettings(
         ledger=flags.data_dir / "bank.db",
         issuer=flags.issuer.rstrip("/"),
         audience=flags.audience,
+        gate=flags.gate,
         key=os.environ.get("BANK_TOKEN") or None,
     )
     uvicorn.run(bank(lambda: settings), host=flags.host, port=flags.port, log_level="warning")
@@ -216,7 +221,7 @@ def _lifespan(
             issuer=chosen.issuer,
             audience=chosen.audience,
             keys=chosen.keys or RemoteKeys(f"{chosen.issuer}/oauth2/jwks"),
-            clients={GATE},
+            clients={chosen.gate},
             scope=SCOPE,
         )
         yield {"ledger": ledger, "settings": chosen, "verifier": verifier}

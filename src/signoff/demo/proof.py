@@ -14,7 +14,7 @@ from signoff.demo.ledger import Order
 from signoff.resource import DetailsCheck, ResourceError
 
 GATE: Final = "signoff-gate"
-"""The only client whose tokens count."""
+"""The client whose tokens count, unless the bank is told of another."""
 SCOPE: Final = "openid"
 
 _WORDS: Final[Mapping[str, str]] = {
