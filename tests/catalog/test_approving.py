@@ -82,10 +82,19 @@ def test_a_capabilitys_own_words_count_more_one_by_one() -> None:
     )
 
 
-def test_another_approver_is_another_catalogue_even_before_a_tool_is_compiled() -> None:
-    one, other = (good(f", approval: {{approver: {who}}}") for who in ("alice", "bob"))
+@pytest.mark.parametrize("said", ["approver: bob", "expires_in: 5m"])
+def test_another_approval_is_another_catalogue_even_before_a_tool_is_compiled(said: str) -> None:
+    digests: set[str] = set()
+    for approval in ("{}", f"{{{said}}}"):
+        text = (
+            "signoff: 1\nusers: [{id: alice}, {id: bob}]\nauth: {local_user: alice}\nupstreams:\n"
+            f"  shop: {{openapi: s.yaml, base_url: 'https://s.example', approval: {approval}}}\n"
+        )
+        result = parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, SPEC))
+        assert isinstance(result, Loaded)
+        digests.add(result.catalogue.digest)
 
-    assert one.catalogue.digest != other.catalogue.digest
+    assert len(digests) == 2
 
 
 @pytest.mark.seed("A47")
