@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import mcp_types as types
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -313,11 +314,13 @@ async def _composed(
 
 @asynccontextmanager
 async def client(
-    url: str, *, era: str = MODERN, token: str = TOKEN
+    url: str, *, era: str = MODERN, token: str = TOKEN, name: str = "sdk"
 ) -> AsyncGenerator[Client, None]:
-    """Connect the SDK's own client."""
+    """Connect the SDK's own client, which says that it is `name`."""
     http = httpx2.AsyncClient(
         headers={"authorization": f"Bearer {token}"}, timeout=DEADLINE_S, trust_env=False
     )
-    async with http, Client(streamable_http_client(url, http_client=http), mode=era) as session:
+    transport = streamable_http_client(url, http_client=http)
+    info = types.Implementation(name=name, version="1")
+    async with http, Client(transport, mode=era, client_info=info) as session:
         yield session
