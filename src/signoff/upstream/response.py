@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, TypeAlias, assert_never
 
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 LIMIT: Final = 262_144
+_ACCEPTED: Final = 202
 _ERROR_BYTES: Final = 2_048
 _PROBLEM: Final = ("title", "detail", "type", "instance", "code", "message")
 _IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -162,6 +163,13 @@ def shape(
         return _failed(answered)
     if answered.status >= 300:  # noqa: PLR2004 — RFC 9110 §15.4
         return _redirected(answered)
+    result = _succeeded(tool, answered, arguments)
+    return _pending(result, answered) if answered.status == _ACCEPTED else result
+
+
+def _succeeded(
+    tool: ToolSpec, answered: Answered, arguments: Mapping[str, Json] | None
+) -> ToolResult:
     line = _status_line(answered.status)
     if answered.unread is not None:
         return told([f"{line}. The answer was not read: {answered.unread}."])
@@ -170,6 +178,16 @@ def shape(
     if _is_html(answered):
         return told([f"{line}. The answer is an HTML page and is not shown."])
     return _content(tool, answered, line, arguments)
+
+
+def _pending(result: ToolResult, answered: Answered) -> ToolResult:
+    """Add that the upstream has not done it yet (RFC 9110 §15.3.3), and when to look."""
+    meta: dict[str, Json] = {**result.meta, "pending": True}
+    text = "The upstream took the request, and is not done yet."
+    if retry_after := answered.header("retry-after"):
+        meta["retryAfter"] = retry_after
+        text = f"{text} Retry-After: {retry_after}"
+    return replace(result, content=(*result.content, {"type": "text", "text": text}), meta=meta)
 
 
 def _content(
