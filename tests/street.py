@@ -259,6 +259,7 @@ async def street(
     clock: TurnedClock,
     *,
     public_url: str | None = None,
+    users: Mapping[str, User] = USERS,
     draining: asyncio.Event | None = None,
 ) -> AsyncGenerator[Street, None]:
     """Run the pages on a free port. `public_url` plays a proxy that ends TLS."""
@@ -280,7 +281,7 @@ async def street(
             await here.tell(approval, "succeeded" if done else "failed", f"marked by {by}")
         return True
 
-    config = SiteConfig(public_url=public_url or here.url, name="acme-bank", users=USERS)
+    config = SiteConfig(public_url=public_url or here.url, name="acme-bank", users=users)
     routes = pages(
         config,
         approvals=approvals,

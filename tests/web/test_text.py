@@ -1,11 +1,12 @@
 """Nothing that hides, reorders or imitates reaches a reader unnamed."""
 
+import re
 import sys
 import unicodedata
 
 import pytest
 
-from signoff.web.text import Run, show
+from signoff.web.text import MAX_RUNS, Run, one_piece, show
 
 HIDING = {"Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Zs"}
 
@@ -102,3 +103,59 @@ def test_words_of_one_alphabet_are_not_accused(text: str) -> None:
 def test_the_plain_form_loses_nothing() -> None:
     assert show("a\u202eb").plain == "a[U+202E]b"
     assert show("a\u202eb").length == 3
+
+
+HIDING_UNITS = {
+    "alternating": "a\u200b",
+    "distinct": "\u200b\u200c",
+    "twins": "p\u0430y ",
+    "lines": "a\n",
+    "piled marks": "a\u0301\u0301\u0301\u0301",
+    "controls": "\x01a",
+    "spaces": "a  ",
+    "tags": "\U000e0041b",
+}
+
+
+@pytest.mark.parametrize("unit", HIDING_UNITS.values(), ids=HIDING_UNITS.keys())
+def test_a_text_of_little_but_hidden_characters_is_one_piece_and_whole(unit: str) -> None:
+    text = unit * (2 * MAX_RUNS)
+    few, many = show(unit * 3), show(text)
+    assert not few.written_out
+    assert many.written_out
+    assert len(many.runs) == 1
+    assert (many.length, many.hidden, many.mixed) == (len(text), few.hidden, few.mixed)
+    assert read_back(many.plain) == text
+    assert not any(unicodedata.category(one) in HIDING for one in set(many.plain) - {" ", "\n"})
+
+
+def read_back(written: str) -> str:
+    """Undo what was written out."""
+    number = re.compile(r"\[\[U\+|\[U\+([0-9A-F]+)\]\n?")
+    return number.sub(lambda it: chr(int(it[1], 16)) if it[1] else "[U+", written)
+
+
+def test_words_that_look_like_our_numbers_are_told_from_them() -> None:
+    text = "[U+202E] is typed, \u202e is not; " * MAX_RUNS
+    shown = show(text)
+    assert shown.plain.startswith("[[U+202E] is typed, [U+202E] is not")
+    assert read_back(shown.plain) == text
+
+
+def test_a_short_text_can_be_put_into_one_piece_too() -> None:
+    shown = show("[U+41] a\u202e\u202eb p\u0430y\nend")
+    assert len(shown.runs) > 3
+    whole = one_piece(shown)
+    assert [run.text for run in whole.runs] == [
+        "[[U+41] a[U+202E \u00d72]b p[U+0430]y[U+000A]\nend"
+    ]
+    assert whole.written_out
+    assert (whole.hidden, whole.mixed, whole.length) == (shown.hidden, shown.mixed, shown.length)
+    assert one_piece(show("plain")) == show("plain")
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 20_000, "\u043f\u0440\u0438\u0432\u0435\u0442 " * 9_000]
+)
+def test_a_long_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert show(text.strip()).runs == (Run(text.strip()),)

@@ -177,14 +177,23 @@ class ApprovalStore(Protocol):
         """Return an approval whoever asks. Not for the page."""
         ...
 
-    async def view(self, approval_id: str, *, user_id: str) -> Approval | None:
-        """Return an approval to somebody who may decide it, and None to everybody else."""
+    async def view(
+        self, approval_id: str, *, user_id: str, details: bool = True
+    ) -> Approval | None:
+        """Return an approval to somebody who may decide it, and None to everybody else.
+
+        Without `details` it is where the approval stands, and nothing is unsealed.
+        """
         ...
 
-    async def inbox(self, user_id: str, *, limit: int) -> list[Approval]:
+    async def rivals(self, approval: Approval, *, user_id: str, limit: int) -> list[Approval]:
+        """Return what else waits for the user by the same tool, soonest end first."""
+        ...
+
+    async def inbox(self, user_id: str, *, limit: int, details: bool = True) -> list[Approval]:
         """Return all the user may decide, soonest end first, then what is over, newest first.
 
-        `limit` bounds what is over alone.
+        `limit` bounds what is over alone. Without `details` nothing is unsealed.
         """
         ...
 

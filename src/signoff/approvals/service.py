@@ -145,13 +145,22 @@ class Approvals:
             repeated=opened.repeated,
         )
 
-    async def inbox(self, user_id: str, *, limit: int = 50) -> list[Approval]:
-        """Return what waits for the user, soonest end first, then what is over, newest first."""
-        return await self._store.inbox(user_id, limit=limit)
+    async def inbox(self, user_id: str, *, limit: int = 50, details: bool = True) -> list[Approval]:
+        """Return what waits for the user, soonest end first, then what is over, newest first.
 
-    async def view(self, approval_id: str, *, user_id: str) -> Approval | None:
+        Without `details` it says where each stands, and costs no unsealing.
+        """
+        return await self._store.inbox(user_id, limit=limit, details=details)
+
+    async def view(
+        self, approval_id: str, *, user_id: str, details: bool = True
+    ) -> Approval | None:
         """Return the approval to an eligible user; None is unknown or not theirs, alike."""
-        return await self._store.view(approval_id, user_id=user_id)
+        return await self._store.view(approval_id, user_id=user_id, details=details)
+
+    async def rivals(self, approval: Approval, *, user_id: str, limit: int) -> list[Approval]:
+        """Return what else waits for the user by the same tool, soonest end first."""
+        return await self._store.rivals(approval, user_id=user_id, limit=limit)
 
     async def decide(
         self,

@@ -44,6 +44,16 @@ WHERE e.user_id = :user_id AND e.waiting = 0
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :user_id)
 ORDER BY e.opened_at DESC LIMIT :limit
 """
+VIEW_HEAD: Final = VIEW.replace("approval_cards", "approval_heads")
+WAITING_HEADS: Final = WAITING.replace("approval_cards", "approval_heads")
+RECENT_HEADS: Final = RECENT.replace("approval_cards", "approval_heads")
+RIVALS: Final = """
+SELECT c.* FROM approval_eligible e JOIN approval_cards c ON c.id = e.approval_id
+WHERE e.user_id = :user_id AND e.waiting = 1 AND c.tool = :tool AND c.id <> :id
+  AND c.expires_at > :now
+  AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :user_id)
+ORDER BY c.expires_at LIMIT :limit
+"""
 BY_TICKET: Final = """
 SELECT c.* FROM auth_req_ids t JOIN approval_cards c ON c.id = t.approval_id
 WHERE t.hash = :ticket AND t.client_id = :client_id
@@ -54,9 +64,9 @@ FROM auth_req_ids t JOIN approvals a ON a.id = t.approval_id
 WHERE t.hash = :ticket AND t.client_id = :client_id
 """
 ADD: Final = """
-INSERT INTO approvals (id, client_id, call_id, status, scope, binding_message, details, digest,
-                       nonce, acr, resources, opened_at, expires_at)
-VALUES (:id, :client_id, :call_id, 'pending', :scope, :binding_message, :details, :digest,
+INSERT INTO approvals (id, client_id, call_id, tool, status, scope, binding_message, details,
+                       digest, nonce, acr, resources, opened_at, expires_at)
+VALUES (:id, :client_id, :call_id, :tool, 'pending', :scope, :binding_message, :details, :digest,
         :nonce, :acr, :resources, :now, :expires_at)
 """
 ADD_ELIGIBLE: Final = """
@@ -68,25 +78,6 @@ INSERT INTO auth_req_ids (hash, approval_id, client_id, interval_s, issued_at)
 VALUES (:ticket, :id, :client_id, :interval_s, :now)
 """
 IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id = :id"
-# Everything a new request is measured by, a row for each who may decide it. `kind` says whose
-# requests count together: the gate's calls, or those of all other clients.
-LOAD_OF: Final = """
-SELECT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = who.value) AS off,
-       client.pending AS of_client, together.pending AS together, pair.pending AS of_pair,
-       (SELECT count(*) FROM
-          (SELECT 1 FROM approval_eligible AS e
-           WHERE e.user_id = who.value AND e.opened_at > :since
-             AND (e.client_id IS NULL) = (:kind = 'calls') LIMIT :prompts)) AS prompts,
-       (SELECT count(*) FROM
-          (SELECT 1 FROM approval_eligible AS e
-           WHERE e.user_id = who.value AND e.opened_at > :since
-             AND e.client_id = :client_id LIMIT :prompts)) AS prompts_of_pair
-FROM json_each(:eligible) AS who
-LEFT JOIN pending_counts AS client ON client.kind = 'client' AND client.id = :client_id
-LEFT JOIN pending_counts AS together ON together.kind = :kind AND together.id = who.value
-LEFT JOIN pending_counts AS pair
-  ON pair.kind = 'pair' AND pair.id = :client_id || ' ' || who.value
-"""
 ADD_CALLBACK: Final = (
     "INSERT INTO callbacks (ticket, mode, address) VALUES (:ticket, :mode, :address)"
 )

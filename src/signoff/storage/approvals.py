@@ -23,15 +23,14 @@ from signoff.approvals.ports import (
     Verdict,
 )
 from signoff.approvals.request import Approval, Event, Status, advance
-from signoff.approvals.service import holds
+from signoff.approvals.service import holds, tool_call_of
 from signoff.audit import AuditEvent
 from signoff.sealed import Sealer
+from signoff.storage import approval_load, callbacks, lasting_access
 from signoff.storage import approval_rows as rows
-from signoff.storage import callbacks, lasting_access
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
 
-_MINUTE: Final = timedelta(minutes=1)
 _ALL: Final = 1_000
 _STRENGTH: Final = {"session": 1, "passkey": 2}
 
@@ -56,24 +55,43 @@ class SqliteApprovals:
         row = self._database.look_up(rows.LOAD, {"id": approval_id})
         return None if row is None else self._read(row)
 
-    async def view(self, approval_id: str, *, user_id: str) -> Approval | None:
+    async def view(
+        self, approval_id: str, *, user_id: str, details: bool = True
+    ) -> Approval | None:
         """Return an approval to somebody who may decide it, and None to everybody else."""
         params = {"id": approval_id, "user_id": user_id}
-        row = await self._database.fetch_one(rows.VIEW, params)
-        return None if row is None else self._read(row)
+        row = await self._database.fetch_one(rows.VIEW if details else rows.VIEW_HEAD, params)
+        return None if row is None else rows.read(row, self._sealer if details else None)
 
-    async def inbox(self, user_id: str, *, limit: int) -> list[Approval]:
+    async def rivals(self, approval: Approval, *, user_id: str, limit: int) -> list[Approval]:
+        """Return what else waits for the user by the same tool, soonest end first."""
+        call = tool_call_of(approval.authorization_details)
+        if call is None:
+            return []
+        params = {
+            "user_id": user_id,
+            "tool": str(call["tool"]),
+            "id": approval.id,
+            "now": to_us(self._database.now()),
+            "limit": limit,
+        }
+        return [self._read(row) for row in await self._database.fetch_all(rows.RIVALS, params)]
+
+    async def inbox(self, user_id: str, *, limit: int, details: bool = True) -> list[Approval]:
         """Return all the user may decide, soonest end first, then what is over, up to `limit`.
 
         What waits is bounded by the caps on it. Cut at `limit`, one client's requests could push
         another's off the list.
         """
         params: dict[str, str | int] = {"user_id": user_id, "limit": _ALL}
-        found = list(await self._database.fetch_all(rows.WAITING, params))
+        waiting, recent = rows.WAITING, rows.RECENT
+        if not details:
+            waiting, recent = rows.WAITING_HEADS, rows.RECENT_HEADS
+        found = list(await self._database.fetch_all(waiting, params))
         if len(found) < limit:
             params["limit"] = limit - len(found)
-            found += await self._database.fetch_all(rows.RECENT, params)
-        return [self._read(row) for row in found]
+            found += await self._database.fetch_all(recent, params)
+        return [rows.read(row, self._sealer if details else None) for row in found]
 
     async def find(self, ticket: bytes, *, client_id: str) -> Ticket | None:
         """Return where the request stands; None when unknown or another client's."""
@@ -263,7 +281,7 @@ class SqliteApprovals:
             if approval.digest != opening.digest or approval.scope != opening.scope:
                 return NotOpened(why="conflict")
         else:
-            refused = _refusal(tx, opening)
+            refused = approval_load.refusal(tx, opening)
             if refused is not None:
                 return refused
             approval = self._add(tx, opening, details)
@@ -285,12 +303,14 @@ class SqliteApprovals:
         return Opened(approval=approval, at=tx.now, repeated=standing is not None)
 
     def _add(self, tx: Tx, opening: Opening, details: bytes) -> Approval:
+        call = tool_call_of(opening.authorization_details)
         tx.execute(
             rows.ADD,
             {
                 "id": opening.id,
                 "client_id": opening.client_id,
                 "call_id": opening.call_id,
+                "tool": None if call is None else str(call["tool"]),
                 "scope": opening.scope,
                 "binding_message": opening.binding_message,
                 "details": details,
@@ -358,34 +378,6 @@ def _swap(tx: Tx, approval: Approval, after: Approval) -> Decision:
         return TooLate(approval=rows.end(tx, approval, Event.WITHDRAW, actor="system"))
     rows.tell(tx, after, actor=str(after.decided_by), details={"acr": after.decided_acr})
     return Decided(approval=after)
-
-
-def _refusal(tx: Tx, opening: Opening) -> NotOpened | None:
-    caps = opening.caps
-    params = {
-        "eligible": json.dumps(opening.eligible),
-        "client_id": opening.client_id,
-        "kind": "calls" if opening.call_id is not None else "user",
-        "since": to_us(tx.now - _MINUTE),
-        "prompts": caps.prompts_per_minute,
-    }
-    active = [row for row in tx.all(rows.LOAD_OF, params) if not row["off"]]
-    if not active:
-        return NotOpened(why="nobody")
-    for row in active:
-        waiting = (
-            (row["of_client"], caps.per_client),
-            (row["together"], caps.per_user),
-            (row["of_pair"], caps.per_client_and_user),
-        )
-        if any((pending or 0) >= most for pending, most in waiting):
-            return NotOpened(why="too_many")
-        if (
-            row["prompts"] >= caps.prompts_per_minute
-            or row["prompts_of_pair"] >= caps.prompts_of_client
-        ):
-            return NotOpened(why="too_often")
-    return None
 
 
 def _strong_enough(given: str, wanted: str) -> bool:

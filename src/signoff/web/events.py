@@ -46,11 +46,11 @@ class Events:
         """Stream the state of one approval until it and its call are over."""
         viewer = await self._admitted(request)
         approval_id = request.path_params["id"]
-        if await self._approvals.view(approval_id, user_id=viewer.user_id) is None:
+        if await self._look(approval_id, viewer) is None:
             raise PageError.not_found()
 
         async def state() -> tuple[str, float] | None:
-            approval = await self._approvals.view(approval_id, user_id=viewer.user_id)
+            approval = await self._look(approval_id, viewer)
             if approval is None:
                 return None
             approval = settled(approval, now=self._now())
@@ -66,11 +66,15 @@ class Events:
             now = self._now()
             approvals = [
                 settled(approval, now=now)
-                for approval in await self._approvals.inbox(viewer.user_id)
+                for approval in await self._approvals.inbox(viewer.user_id, details=False)
             ]
             return json.dumps({"version": inbox_version(approvals)}), _HEARTBEAT_S
 
         return self._stream(request, viewer, "*", state)
+
+    async def _look(self, approval_id: str, viewer: Viewer) -> Approval | None:
+        # Where it stands is all a stream tells: nothing is unsealed for it.
+        return await self._approvals.view(approval_id, user_id=viewer.user_id, details=False)
 
     def _state(self, approval: Approval) -> tuple[str, float]:
         left = seconds_left(approval, now=self._now())

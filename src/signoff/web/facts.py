@@ -57,7 +57,10 @@ class Fact:
     @property
     def long(self) -> bool:
         """Tell whether the value needs a box of its own."""
-        return self.value.length > LONG or sum(run.breaks for run in self.value.runs) > 6  # noqa: PLR2004 — lines
+        lines = sum(run.breaks for run in self.value.runs)
+        if self.value.written_out:
+            lines = self.value.plain.count("\n")
+        return self.value.length > LONG or lines > 6  # noqa: PLR2004 — lines
 
 
 class _Number(str):

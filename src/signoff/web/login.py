@@ -61,7 +61,7 @@ class Login:
             raise _used()
         if before is not None:
             await self._sessions.end(before.session.id, by=before.user_id)
-        inbox = await self._approvals.inbox(signed_in.session.user_id)
+        inbox = await self._approvals.inbox(signed_in.session.user_id, details=False)
         waiting = [approval.id for approval in inbox if approval.status is Status.PENDING]
         target = f"/approvals/{waiting[0]}" if len(waiting) == 1 else "/approvals"
         response = RedirectResponse(target, 303, headers=HEADERS)

@@ -4,7 +4,8 @@ Owns which page answers what. The decision itself is `approvals/service.py`'s, t
 `session.py`'s, the words `present.py`'s and `endings.py`'s. A GET changes nothing.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol, assert_never
@@ -14,8 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from signoff.approvals.ports import Changes, Decided, Mismatch, NotYours, TooLate
 from signoff.approvals.request import Approval, Status
-from signoff.approvals.service import Approvals, tool_call_of
-from signoff.canonical import Json
+from signoff.approvals.service import Approvals
 from signoff.catalog.model import DetailsType, User
 from signoff.web.endings import (
     Ending,
@@ -34,6 +34,10 @@ from signoff.web.text import Shown, show
 
 MAX_REASON: Final = 500
 _SETTLE_WAIT_S: Final = 3.0
+_RIVALS: Final = 5
+"""So many other requests for the same tool are compared with the one that is shown."""
+_QUICK: Final = 16_384
+"""Details of so many characters are drawn in a few milliseconds."""
 _ACR: Final = "session"
 
 
@@ -101,18 +105,19 @@ class Pages:
         viewer = await self._sign_in.require(request)
         approval = await self._view(request, viewer)
         if approval.status is not Status.PENDING:
-            return self._ended(viewer, approval)
-        tool = tool_call_of(approval.authorization_details)
-        others = [
-            card(other, self._users, self._types)
-            for other in await self._approvals.inbox(viewer.user_id)
-            if settled(other, now=self._now()).status is Status.PENDING
-            and _same_tool(tool, tool_call_of(other.authorization_details))
-        ]
-        return self._page(
+            return await self._ended(viewer, approval)
+        rivals = await self._approvals.rivals(approval, user_id=viewer.user_id, limit=_RIVALS + 1)
+
+        def drawn() -> Card:
+            others = [card(other, self._users, self._types) for other in rivals[:_RIVALS]]
+            return beside(card(approval, self._users, self._types), others)
+
+        return await self._drawn(
+            (approval, *rivals),
             "card.html",
             viewer,
-            card=beside(card(approval, self._users, self._types), others),
+            drawn,
+            more_rivals=len(rivals) > _RIVALS,
             left=seconds_left(approval, now=self._now()),
             version=version(approval),
             csrf=viewer.csrf(approval.id, approval.digest),
@@ -151,13 +156,14 @@ class Pages:
         if fields["digest"] != approval.digest:
             raise _changed(approval.id)
         if stage(approval) is not Stage.UNKNOWN or approval.call_id is None:
-            return self._ended(viewer, approval, status=409, late=True)
+            return await self._ended(viewer, approval, status=409, late=True)
         self._sign_in.check_proof(
             viewer, approval, fields.get("proof", ""), verb="done" if done else "not-done"
         )
         with self._changes.watch("approval", approval.id) as watch:
             if not await self._reconcile(approval, done=done, by=viewer.user_id):
-                return self._ended(viewer, await self._view(request, viewer), status=409, late=True)
+                settled_now = await self._view(request, viewer)
+                return await self._ended(viewer, settled_now, status=409, late=True)
             # The outcome comes back through the authorization server; the next page may show it.
             await watch.changed(_SETTLE_WAIT_S)
         return _to(approval.id)
@@ -194,7 +200,7 @@ class Pages:
                 return _to(approval.id)
             case TooLate(approval=now_is):
                 after = settled(now_is, now=self._now())
-                return self._ended(viewer, after, status=409, late=True)
+                return await self._ended(viewer, after, status=409, late=True)
             case Mismatch():
                 raise _changed(approval.id)
             case NotYours():
@@ -208,7 +214,7 @@ class Pages:
             raise PageError.not_found()
         return settled(approval, now=self._now())
 
-    def _ended(
+    async def _ended(
         self, viewer: Viewer, approval: Approval, *, status: int = 200, late: bool = False
     ) -> Response:
         words = ending(approval)
@@ -216,11 +222,12 @@ class Pages:
             # The store's clock says it is open after all: read again.
             return _to(approval.id)
         by = self._decider(viewer, approval)
-        return self._page(
+        return await self._drawn(
+            (approval,),
             "ended.html",
             viewer,
+            lambda: card(approval, self._users, self._types),
             status=status,
-            card=card(approval, self._users, self._types),
             ending=words,
             stage=stage(approval),
             by=by,
@@ -244,6 +251,24 @@ class Pages:
         user = self._users.get(approval.decided_by)
         return show(user.name if user else approval.decided_by)
 
+    async def _drawn(
+        self,
+        approvals: Sequence[Approval],
+        template: str,
+        viewer: Viewer,
+        card: Callable[[], Card],
+        *,
+        status: int = 200,
+        **context: object,
+    ) -> Response:
+        """Return a page with a card; one that takes long to draw holds nobody else up."""
+
+        def page() -> Response:
+            return self._page(template, viewer, status=status, card=card(), **context)
+
+        size = sum(len(repr(one.authorization_details)) for one in approvals)
+        return page() if size < _QUICK else await asyncio.to_thread(page)
+
     def _page(
         self, template: str, viewer: Viewer, *, status: int = 200, **context: object
     ) -> Response:
@@ -255,10 +280,6 @@ class Pages:
             logout_csrf=viewer.csrf("logout"),
             **context,
         )
-
-
-def _same_tool(one: Mapping[str, Json] | None, other: Mapping[str, Json] | None) -> bool:
-    return one is not None and other is not None and one["tool"] == other["tool"]
 
 
 def _to(approval_id: str) -> Response:

@@ -5,7 +5,7 @@ facts stand on the card and in what order; `web/text.py` makes their text safe, 
 takes the request apart. Everything shown comes from what will be sent. Never cuts a value.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -15,12 +15,15 @@ from signoff.approvals.details import TYPE
 from signoff.approvals.request import Approval
 from signoff.canonical import Json
 from signoff.catalog.model import DetailsType, User
+from signoff.web.alarms import warnings_of
 from signoff.web.facts import Fact, flatten, is_described, request_facts
-from signoff.web.text import Shown, show
+from signoff.web.text import Shown, one_piece, show
 
 RiskLevel = Literal["low", "high", "critical"]
 
 TITLE_VALUE_LENGTH: Final = 40
+MAX_BOXES: Final = 4_000
+"""So many stretches of text may the facts of a card have together."""
 _FINGERPRINT_HEX: Final = 16
 _DESCRIBED: Final = (
     "The body cannot be shown here, only its size and hash. The values below it are the "
@@ -143,8 +146,8 @@ def card(
     """
     details = approval.authorization_details
     if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
-        return _tool_call(approval, details[0], users)
-    return _application(approval, types)
+        return _bounded(_tool_call(approval, details[0], users))
+    return _bounded(_application(approval, types))
 
 
 def heading(
@@ -156,7 +159,7 @@ def heading(
     details = approval.authorization_details
     if approval.call_id is not None and len(details) == 1 and details[0].get("type") == TYPE:
         return _heading(approval, details[0], users)
-    return _application(approval, types)
+    return _asks_for(approval, types)
 
 
 def beside(shown: Card, open_cards: Sequence[Card]) -> Card:
@@ -216,7 +219,7 @@ def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[s
     exact, said = _exact(request), details["said"]
     prose = None if not isinstance(said, str) else show(said, spaces="prose")
     described = is_described(request) and not request.get("parts")
-    warnings = _warnings({
+    warnings = warnings_of({
         "the tool's name": [card.tool],
         "the application's name": [card.who.client_id, card.who.claims],
         "the address": [exact.url],
@@ -233,7 +236,18 @@ def _tool_call(approval: Approval, details: Mapping[str, Json], users: Mapping[s
     )
 
 
-def _application(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
+def _bounded(card: Card) -> Card:
+    """Return the card with its facts written out where their boxes are too many for a page."""
+    if sum(len(fact.name.runs) + len(fact.value.runs) for fact in card.facts) <= MAX_BOXES:
+        return card
+    facts = tuple(
+        replace(fact, name=one_piece(fact.name), value=one_piece(fact.value)) for fact in card.facts
+    )
+    return replace(card, facts=facts)
+
+
+def _asks_for(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
+    """Return the heading of another application's request."""
     client_id = show(approval.client_id)
     details = approval.authorization_details
     named = [types.get(str(member.get("type"))) for member in details]
@@ -242,24 +256,9 @@ def _application(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
         for one, member in zip(named, details, strict=True)
     ]
     wanted = show(", ".join(titles) or approval.scope, spaces="prose")
-    facts = tuple(
-        fact
-        for position, member in enumerate(details)
-        for fact in flatten(dict(member), "" if len(details) == 1 else f"[{position}]")
-    )
     explained = dict.fromkeys(
         (one.title or one.name, one.description) for one in named if one and one.description
     )
-    facts += (
-        Fact(key="scope", name=show("scope"), place="asked", value=show(approval.scope)),
-        *(
-            Fact(key="resource", name=show("resource"), place="asked", value=show(resource))
-            for resource in approval.resources
-        ),
-    )
-    said = approval.binding_message
-    prose = None if said is None else show(said, spaces="prose")
-    words = [shown for fact in facts for shown in (fact.name, fact.value)]
     return Card(
         approval=approval,
         tool=None,
@@ -272,18 +271,39 @@ def _application(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
         risk="high",
         risk_words="Another application",
         who=Who(person=None, person_name=None, client_id=client_id, local=False, claims=None),
-        facts=facts,
+        facts=(),
         exact=None,
-        said=prose,
+        said=None,
         explained=tuple((title, words or "") for title, words in explained),
         earlier=None,
-        warnings=_warnings({
-            "the application's name": [client_id],
-            "the facts": words,
-            "the application's words": [prose],
-        }),
+        warnings=(),
         fingerprint=fingerprint(approval.digest),
     )
+
+
+def _application(approval: Approval, types: Mapping[str, DetailsType]) -> Card:
+    card, details = _asks_for(approval, types), approval.authorization_details
+    facts = tuple(
+        fact
+        for position, member in enumerate(details)
+        for fact in flatten(dict(member), "" if len(details) == 1 else f"[{position}]")
+    )
+    facts += (
+        Fact(key="scope", name=show("scope"), place="asked", value=show(approval.scope)),
+        *(
+            Fact(key="resource", name=show("resource"), place="asked", value=show(resource))
+            for resource in approval.resources
+        ),
+    )
+    said = approval.binding_message
+    prose = None if said is None else show(said, spaces="prose")
+    words = [shown for fact in facts for shown in (fact.name, fact.value)]
+    warnings = warnings_of({
+        "the application's name": [card.who.client_id],
+        "the facts": words,
+        "the application's words": [prose],
+    })
+    return replace(card, facts=facts, said=prose, warnings=warnings)
 
 
 def _title_part(part: Mapping[str, Json]) -> TitlePart:
@@ -358,34 +378,6 @@ def _earlier(details: Mapping[str, Json]) -> Earlier | None:
         at=at if at is not None and at.tzinfo is not None else None,
         again=bool(details["again"]),
     )
-
-
-def _warnings(places: Mapping[str, Sequence[Shown | None]]) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    words: dict[str, None] = {}
-    hiding: list[str] = []
-    mixing: list[str] = []
-    for place, texts in places.items():
-        hidden = {name: None for shown in texts if shown for name in shown.hidden}
-        mixed = {word: None for shown in texts if shown for word in shown.mixed}
-        hiding += [place] if hidden else []
-        mixing += [place] if mixed else []
-        names |= hidden
-        words |= mixed
-    found: list[str] = []
-    if hiding:
-        found.append(f"Hidden characters in {_listed(hiding)}: {_listed(names, most=4).lower()}.")
-    if mixing:
-        quoted = [f"“{word}”" for word in words]
-        found.append(f"Look-alike letters in {_listed(mixing)}: {_listed(quoted, most=4)}.")
-    return tuple(found)
-
-
-def _listed(words: Iterable[str], *, most: int = 10) -> str:
-    listed = list(words)
-    if len(listed) > most:
-        listed = [*listed[:most], "more"]
-    return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
 
 
 def _members(value: Json) -> Mapping[str, Json]:

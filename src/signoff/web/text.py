@@ -1,13 +1,15 @@
 """Text a stranger wrote, made safe to read: every character that hides or reorders is named.
 
 Pure functions. Owns which characters become chips and which words mix scripts. Knows no HTML and
-changes nothing that is sent: what a page shows is a picture of the text, never the text.
+changes nothing that is sent: what a page shows is a picture of the text, never the text. A text
+that is made of little else is written out instead, so that no text costs more than its length.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Literal
 
 Spaces = Literal["exact", "prose"]
@@ -19,6 +21,8 @@ _BLANK: Final = frozenset({
     0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, 0x1D159,
     *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000),
 })  # fmt: skip
+MAX_RUNS: Final = 1_000
+"""Beyond so many stretches a text is written out, its hidden characters as `[U+202E]`."""
 _MAX_MARKS: Final = 2
 """Combining marks in a row; beyond it they pile over neighbouring lines."""
 _LOOKALIKES: Final = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
@@ -33,6 +37,11 @@ _TWINS: Final = frozenset(
 )
 _STYLES: Final = ("<font>", "<wide>")
 _WORD: Final = re.compile(r"[^\W_]+")
+_NUMBER: Final = re.compile(r"\[U\+")
+_SPACES: Final[Mapping[Spaces, re.Pattern[str]]] = {
+    "exact": re.compile(r"^ |  | \Z"),
+    "prose": re.compile(r" {9}"),
+}
 _NAMES: Final = {
     "\n": "LINE FEED",
     "\r": "CARRIAGE RETURN",
@@ -65,6 +74,8 @@ class Shown:
     """Names of the hidden characters, each once."""
     mixed: tuple[str, ...] = ()
     """Words that look like other words: scripts mixed, or all of it letters that look Latin."""
+    written_out: bool = False
+    """Too much is hidden for a box each: it stands in the text, as `[U+202E]`."""
 
     @property
     def plain(self) -> str:
@@ -85,8 +96,23 @@ def show(text: str, *, spaces: Spaces = "exact") -> Shown:
     `exact` also marks leading, trailing and repeated plain spaces, which a page would fold away;
     `prose` marks them only where they could push text out of sight (more than eight in a row).
     """
-    mixed, aliens = _mixed(text)
-    runs = tuple(_runs(text, spaces, aliens))
+    letters = dict.fromkeys(text)
+    hiding = frozenset(filter(_hides, letters))
+    combining = frozenset(filter(unicodedata.combining, letters))
+    mixed, aliens = _mixed(text, letters.keys())
+    if not (hiding or combining or aliens) and not _SPACES[spaces].search(text):
+        return Shown(runs=(Run(text),) if text else (), length=len(text), mixed=mixed)
+    runs = tuple(islice(_runs(text, spaces, aliens, hiding, combining), MAX_RUNS + 1))
+    if len(runs) > MAX_RUNS:
+        written, piled = _written_out(text, aliens, hiding, combining)
+        names = dict.fromkeys(_name(one) for one in letters if one in hiding or one in piled)
+        return Shown(
+            runs=(Run(written),),
+            length=len(text),
+            hidden=tuple(names),
+            mixed=mixed,
+            written_out=True,
+        )
     hidden = tuple(
         dict.fromkeys(
             run.name for run in runs if run.name and not run.alien and run.name != "SPACE"
@@ -95,13 +121,59 @@ def show(text: str, *, spaces: Spaces = "exact") -> Shown:
     return Shown(runs=runs, length=len(text), hidden=hidden, mixed=mixed)
 
 
-def _runs(text: str, spaces: Spaces, aliens: frozenset[int]) -> Iterator[Run]:
+def one_piece(shown: Shown) -> Shown:
+    """Return the same text written out, for a place that holds too many of its kind."""
+    if len(shown.runs) < 2:  # noqa: PLR2004 — nothing to put together
+        return shown
+    pieces: list[str] = []
+    for run in shown.runs:
+        if run.alien:
+            pieces.append(f"[U+{ord(run.text):04X}]")
+        elif run.name:
+            pieces.append(f"[{run.text}]" + ("\n" if run.breaks else ""))
+        else:
+            pieces.append(_NUMBER.sub("[[U+", run.text))
+    return replace(shown, runs=(Run("".join(pieces)),), written_out=True)
+
+
+def _written_out(
+    text: str, aliens: frozenset[int], hiding: frozenset[str], combining: frozenset[str]
+) -> tuple[str, frozenset[str]]:
+    """Return the whole text in one piece, what hides or deceives as its number; and marks piled."""
+    pieces = list(text)
+    for found in _NUMBER.finditer(text):
+        pieces[found.start()] = "[["  # as it was sent, and no number of ours
+    for at in aliens:
+        pieces[at] = f"[U+{ord(text[at]):04X}]"
+    marks, piled = 0, set[str]()
+    for at, character in enumerate(text if combining else ""):
+        marks = marks + 1 if character in combining else 0
+        if marks > _MAX_MARKS:
+            piled.add(character)
+            pieces[at] = f"[U+{ord(character):04X}]"
+    numbers = {ord(one): f"[U+{ord(one):04X}]" for one in hiding}
+    if "\n" in hiding:
+        numbers[ord("\n")] += "\n"
+    return "".join(pieces).translate(numbers), frozenset(piled)
+
+
+def _runs(
+    text: str,
+    spaces: Spaces,
+    aliens: frozenset[int],
+    hiding: frozenset[str],
+    combining: frozenset[str],
+) -> Iterator[Run]:
     plain: list[str] = []
     at, marks = 0, 0
     while at < len(text):
         character = text[at]
-        marks = marks + 1 if unicodedata.combining(character) else 0
-        size = _space_run(text, at, spaces) if character == " " else _hidden_run(text, at, marks)
+        marks = marks + 1 if character in combining else 0
+        size = 0
+        if character == " ":
+            size = _space_run(text, at, spaces)
+        elif character in hiding or marks > _MAX_MARKS:
+            size = _hidden_run(text, at)
         if size == 0 and at not in aliens:
             plain.append(character)
             at += 1
@@ -131,10 +203,9 @@ def _space_run(text: str, at: int, spaces: Spaces) -> int:
     return size if size > 1 or at_edge else 0
 
 
-def _hidden_run(text: str, at: int, marks: int) -> int:
+def _hidden_run(text: str, at: int) -> int:
+    """Return how many of the same character from `at` become one chip."""
     character = text[at]
-    if not _hides(character) and marks <= _MAX_MARKS:
-        return 0
     if character == "\n":
         return 1
     size = 1
@@ -160,29 +231,34 @@ def _name(character: str) -> str:
     return unicodedata.name(character, fallback)
 
 
-def _mixed(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
-    """Return words that can be taken for other words, and where what deceives in them stands."""
+def _mixed(text: str, letters: Collection[str]) -> tuple[tuple[str, ...], frozenset[int]]:
+    """Return words that can be taken for other words, and where what deceives in them stands.
+
+    `letters` are the characters of the text, each once: what each of them is, is asked once.
+    """
     if text.isascii():
         return (), frozenset()
+    latin_letters = {letter for letter in letters if _script(letter) == "LATIN"}
+    foreign = {letter for letter in letters if _is_foreign(letter)}
+    digits = {letter for letter in letters if letter.isdecimal()}
+    styled = {letter for letter in letters if _is_styled(letter)}
+    if any(letter.isascii() for letter in digits):
+        styled |= {letter for letter in digits if not letter.isascii()}
+    if not (foreign or styled):
+        return (), frozenset()
     # A text that shows its alphabet by one letter of its own deceives nobody by the others.
-    open_script = any(_is_foreign(letter) and letter not in _TWINS for letter in text)
-    ascii_digits = any(letter.isascii() and letter.isdecimal() for letter in text)
+    open_script = not foreign <= _TWINS
+    twin_like, strange_in_latin = _TWINS | digits, styled | foreign
     words: dict[str, None] = {}
     aliens: set[int] = set()
     for found in _WORD.finditer(text):
         word = found[0]
         if word.isascii():
             continue
-        latin = any(_script(letter) == "LATIN" for letter in word)
-        twins = len(word) > 1 and not open_script
-        twins = twins and all(letter in _TWINS or letter.isdecimal() for letter in word)
-        strange = {
-            found.start() + place
-            for place, letter in enumerate(word)
-            if _is_styled(letter)
-            or (_is_foreign(letter) and (latin or twins))
-            or (ascii_digits and letter.isdecimal() and not letter.isascii())
-        }
+        twins = len(word) > 1 and not open_script and twin_like.issuperset(word)
+        deceives = twins or not latin_letters.isdisjoint(word)
+        suspects = strange_in_latin if deceives else styled
+        strange = {found.start() + at for at, letter in enumerate(word) if letter in suspects}
         if strange:
             words[word[:40]] = None
             aliens |= strange

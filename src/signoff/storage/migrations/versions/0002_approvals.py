@@ -6,17 +6,18 @@ revision = "0002"
 down_revision = "0001"
 
 TABLES = (
-    # `details` (what is shown, arguments and bodies included) is sealed. `resources` is JSON.
+    # `details` (what is shown, arguments and bodies included) is sealed, and stands last: who reads
+    # the columns before it does not read its pages. `resources` is JSON.
     """
     CREATE TABLE approvals (
       id TEXT PRIMARY KEY,
       client_id TEXT NOT NULL,
       call_id TEXT,
+      tool TEXT,
       status TEXT NOT NULL CHECK (status IN
         ('pending', 'approved', 'denied', 'expired', 'withdrawn', 'redeemed', 'lapsed')),
       scope TEXT NOT NULL,
       binding_message TEXT,
-      details BLOB NOT NULL,
       digest TEXT NOT NULL,
       nonce TEXT NOT NULL,
       acr TEXT NOT NULL CHECK (acr IN ('session', 'passkey')),
@@ -34,6 +35,7 @@ TABLES = (
       outcome_at INTEGER,
       outcome_note TEXT,
       reconciled_by TEXT,
+      details BLOB NOT NULL,
       CHECK ((status IN ('approved', 'redeemed', 'lapsed')) = (redeem_by IS NOT NULL)),
       CHECK ((status = 'redeemed') = (token_jti IS NOT NULL)),
       CHECK ((status IN ('approved', 'denied', 'redeemed', 'lapsed')) = (decided_at IS NOT NULL)),
@@ -73,6 +75,15 @@ TABLES = (
                          FROM approval_eligible
                          WHERE approval_id = approvals.id) AS eligible
     FROM approvals
+    """,
+    # The same without what is asked: enough to say where it stands.
+    """
+    CREATE VIEW approval_heads AS
+    SELECT id, client_id, call_id, tool, status, scope, binding_message, digest, nonce, acr,
+           resources, opened_at, expires_at, decided_at, decided_by, decided_acr, reason,
+           redeem_by, token_jti, listener_left_at, outcome, outcome_at, outcome_note,
+           reconciled_by, eligible
+    FROM approval_cards
     """,
     # auth_req_ids by SHA-256; one approval may have several.
     """
