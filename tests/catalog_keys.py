@@ -132,6 +132,10 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
     "auth": ({}, at("auth.local_user", "bob")),
     "auth.local_user": ({}, at("auth.local_user", "bob")),
     "auth.registration": ({}, at("auth", {"local_user": "alice", "registration": False})),
+    "auth.assertion_audience": (
+        {},
+        at("auth", {"local_user": "alice", "assertion_audience": "ciba"}),
+    ),
     "auth.client_documents": ({}, at("auth", {"local_user": "alice", "client_documents": False})),
     "auth.resources": ({}, at("auth.resources", ["https://mcp.example/mcp"])),
     "auth.session_lifetime": ({}, at("auth.session_lifetime", "30d")),

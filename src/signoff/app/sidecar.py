@@ -125,6 +125,7 @@ def sidecar(domain: Domain, *, gate: Known | None, edge: str | None) -> Sidecar:
         details_types={
             name: Validator(one.schema) for name, one in catalogue.details_types.items()
         },
+        assertion_audience=config.assertion_audience,
         hosts=True,
         host_scopes=(*host_scopes(catalogue.tools, config.resource_scopes),),
         registration=config.registration,

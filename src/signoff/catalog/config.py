@@ -10,10 +10,18 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 from signoff.catalog.fields import Fields, Word, suggest
-from signoff.catalog.model import EMBEDDED, Approvals, RefStyle, ServerConfig, User
+from signoff.catalog.model import (
+    EMBEDDED,
+    Approvals,
+    AssertionAudience,
+    RefStyle,
+    ServerConfig,
+    User,
+)
 
 RESERVED_IDS: Final = ("signoff-gate",)
 _REF_STYLES: Final = ("keep", "inline")
+_ASSERTION_AUDIENCES: Final = ("issuer", "ciba")
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _GROUP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
@@ -113,6 +121,10 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         local_user=_local_user(root, auth, people),
         registration=auth.flag("registration", default=default.registration),
         client_documents=auth.flag("client_documents", default=default.client_documents),
+        assertion_audience=cast(
+            "AssertionAudience",
+            auth.choice("assertion_audience", _ASSERTION_AUDIENCES, default.assertion_audience),
+        ),
         approvals=_approvals(root),
         resources=tuple(_resources(auth)),
         resource_scopes=tuple(_scopes(auth)),

@@ -31,6 +31,7 @@ Strength = Literal["session", "passkey"]
 RetryKind = Literal["never", "idempotency_key", "natural", "reconcile"]
 ReferenceKind = Literal["env", "file", "caller", "approval"]
 RefStyle = Literal["keep", "inline"]
+AssertionAudience = Literal["issuer", "ciba"]
 CredentialKind = Literal["value", "basic", "client_credentials", "hook"]
 
 
@@ -335,6 +336,8 @@ class ServerConfig:
     """Whether MCP hosts may register themselves; a person is asked before one gets anything."""
     client_documents: bool = True
     """Whether the client id of a host may be the https address of its document."""
+    assertion_audience: AssertionAudience = "issuer"
+    """What a client's assertion may be addressed to: the issuer, or also the endpoints."""
     session_lifetime_s: float = 90 * 86_400.0
     """After this an approver signs in anew, however busy the session was."""
     wait_budgets_s: Mapping[str, float] = field(default_factory=dict[str, float])
