@@ -7,12 +7,12 @@ import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import httpx2
 import pytest
 
 from conftest import TurnedClock
 from scripted_person import ScriptedPerson
 from signoff.approvals.request import Approval
+from signoff.canonical import Json
 from signoff.catalog.model import User
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
@@ -92,7 +92,7 @@ async def test_of_many_rivals_a_few_are_compared_and_the_card_says_there_are_mor
 async def test_what_is_over_or_anothers_is_no_rival(
     here: Street, alice: ScriptedPerson, clock: TurnedClock, gone: str
 ) -> None:
-    approvers = ["bob"] if gone == "another's" else ["alice"]
+    approvers: list[Json] = ["bob"] if gone == "another's" else ["alice"]
     rival = await here.open(tool_call("call_b", approvers=approvers), expires_in_s=60)
     shown = await here.open(tool_call("call_a"))
     if gone == "decided":
@@ -112,9 +112,8 @@ async def test_a_stream_and_a_sign_in_unseal_nothing(
                 if line.startswith("data: "):
                     assert json.loads(line.removeprefix("data: "))["version"]
                     break
-    assert (await httpx2.AsyncClient().post(
-        await here.link(), data={"device_key": ""}, headers={"Origin": here.url}
-    )).status_code == 303  # fmt: skip
+    entered = await alice.http.post(await here.link(), data={"device_key": ""})
+    assert entered.status_code == 303
     assert sealer.opened == 0
 
 
