@@ -15,6 +15,7 @@ from conftest import TurnedClock
 from dpop_parts import KeyHolder
 from signoff.assistant.auth import CALLER_KEY, AccessTokens, BearerGuard, LocalToken, either
 from signoff.assistant.step_up import StepUp
+from signoff.assistant.strict import StrictJson
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
@@ -60,14 +61,14 @@ async def ask(provider: Provider, clock: TurnedClock) -> Any:
     inner = Starlette(routes=[Route("/mcp", whoami, methods=["POST", "GET"])])
     tokens = AccessTokens(provider.keyring, issuer=ISSUER, resource=RESOURCE, now=clock)
     guard = BearerGuard(
-        StepUp(inner, needed=needed, public_url=ISSUER),
+        StrictJson(StepUp(inner, needed=needed, public_url=ISSUER)),
         authenticate=either(LocalToken(LOCAL, local_user="alice"), tokens),
         public_url=ISSUER,
     )
     transport = httpx2.ASGITransport(guard)
 
     async def asked(
-        authorization: str, *proofs: str, method: str = "POST", body: str = ""
+        authorization: str, *proofs: str, method: str = "POST", body: str = "{}"
     ) -> httpx2.Response:
         headers = [("authorization", authorization), *(("dpop", proof) for proof in proofs)]
         # Another Host must not make another address of us.

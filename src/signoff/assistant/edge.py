@@ -26,6 +26,7 @@ from starlette.routing import Route
 from signoff.approvals.ports import Changes
 from signoff.assistant.attach import BEAT_S, Attachments
 from signoff.assistant.auth import Authenticate, BearerGuard, resource_metadata
+from signoff.assistant.direct import Direct
 from signoff.assistant.ports import Gate
 from signoff.assistant.server import Tools, build_server
 from signoff.assistant.step_up import StepUp, needs_of
@@ -94,7 +95,7 @@ def mcp_edge(
     door = BearerGuard(
         StrictJson(
             StepUp(
-                manager.handle_request,
+                Direct(manager.handle_request, server=server, call=tools.call_directly),
                 needed=needs_of(gate, registry),
                 public_url=config.public_url,
             )

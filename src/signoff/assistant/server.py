@@ -7,7 +7,7 @@ and no stream; `edge.py` brings messages here.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from starlette.requests import Request
 from signoff.assistant.attach import Attachments, Report
 from signoff.assistant.auth import CALLER_KEY
 from signoff.assistant.builtin import BuiltinName, builtin_named, validator
+from signoff.assistant.direct import admit
 from signoff.assistant.large import Finder, meta_named
 from signoff.assistant.listing import NOTE, NOTE_MAX, CursorError, Listing
 from signoff.assistant.ports import Gate
@@ -41,6 +42,8 @@ RESENT: Final = "io.signoff/resent"
 
 _INVALID_PARAMS: Final = -32602
 _CACHE_MS: Final = 60_000
+_SOON_S: Final = 30.0  # a client that leaves before does not end the call
+_HEADER_MARK: Final = "x-mcp-header"  # arguments that the protocol compares with headers
 _CLAIMED_MAX: Final = 100
 _NO_SUCH_CALL: Final = (
     "You have no call with this call_id. A call can be asked about until 24 hours after its end."
@@ -83,6 +86,7 @@ class Tools:
         self._builtin_arguments = validator()
         self.listing = Listing(registry, asks=asks)
         self._finder = Finder(registry, asks=asks)
+        self._plain: dict[str, bool] = {}
 
     async def list_tools(
         self, context: Context, params: types.PaginatedRequestParams
@@ -96,8 +100,47 @@ class Tools:
     async def call_tool(
         self, context: Context, params: types.CallToolRequestParams
     ) -> dict[str, Any]:
+        request: object = context.request
+        if isinstance(request, Request):
+            admit(request.scope, _claimed(context), context.protocol_version)
+        return await self._told_whatever(self._call(context, params))
+
+    async def call_directly(
+        self, caller: Caller, info: ClientInfo, name: str, arguments: dict[str, Json]
+    ) -> WireResult | None:
+        """Answer a call that needs nobody and has nothing to report; None for any other."""
+        spec = self._registry.find(caller, name)
+        if spec is None or not self._is_plain(spec):
+            return None
         try:
-            return await self._call(context, params)
+            return await self._told_whatever(self._call_plain(spec, caller, info, arguments))
+        except MCPError:
+            return None
+
+    async def _call_plain(
+        self, spec: ToolSpec, caller: Caller, info: ClientInfo, arguments: dict[str, Json]
+    ) -> WireResult:
+        answer = await self._call_tool(
+            spec, caller, info, arguments, again=False, report=_to_nobody
+        )
+        return await self._told(caller, spec.name, answer, self.listing.output(spec))
+
+    def _is_plain(self, spec: ToolSpec) -> bool:
+        """Tell whether a call is over soon, says nothing before its end and sends no headers."""
+        plain = self._plain.get(spec.name)
+        if plain is None:
+            upstream = self._registry.catalogue.upstreams[spec.upstream]
+            plain = self._plain[spec.name] = (
+                not self.listing.asks(spec)
+                and upstream.timeout_s <= _SOON_S
+                and (spec.pagination is None or spec.pagination.fetch is None)
+                and _HEADER_MARK not in str(spec.input_schema)
+            )
+        return plain
+
+    async def _told_whatever(self, answering: Awaitable[WireResult]) -> WireResult:
+        try:
+            return await answering
         except MCPError:
             raise
         except _NotDoneError as error:
@@ -273,6 +316,10 @@ def _caller(context: Context) -> Caller:
     if not isinstance(found, Caller):
         raise MCPError(_INVALID_PARAMS, "who is asking is not known")
     return found
+
+
+def _to_nobody(_: str) -> None:
+    """Report to nobody."""
 
 
 def _reporter(context: Context) -> Report:

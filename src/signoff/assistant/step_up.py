@@ -19,11 +19,12 @@ from signoff.assistant.auth import (
 )
 from signoff.assistant.large import meta_named
 from signoff.assistant.ports import Gate
-from signoff.canonical import Json, parse
+from signoff.assistant.strict import MESSAGE_KEY
+from signoff.canonical import Json
 from signoff.catalog.registry import Registry
 from signoff.gate.answers import Finished, Waiting
 from signoff.identity import Caller
-from signoff.origin import App, Message, Receive, Scope, Send
+from signoff.origin import App, Receive, Scope, Send
 
 Needed: TypeAlias = Callable[[Caller, str, Mapping[str, Json]], Awaitable[frozenset[str]]]
 """What scopes a caller's call of a tool with these arguments needs beside the door's."""
@@ -52,7 +53,7 @@ def needs_of(gate: Gate, registry: Registry) -> Needed:
 
 
 class StepUp:
-    """ASGI behind `StrictJson`: a body arrives here whole, strict, and in one message."""
+    """ASGI behind `StrictJson`, which has parsed the message."""
 
     def __init__(self, app: App, *, needed: Needed, public_url: str) -> None:
         self._app, self._needed = app, needed
@@ -63,16 +64,14 @@ class StepUp:
         if held is None or scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        message = await receive()
         caller = cast("Caller", scope[CALLER_KEY])
-        body = cast("bytes", message.get("body", b""))
         needed: set[str] = set()
-        for tool, arguments in _called(body):
+        for tool, arguments in _called(cast("Json", scope[MESSAGE_KEY])):
             needed |= await self._needed(caller, tool, arguments)
         if not needed <= held:
             await self._refuse(send, needed, scheme=cast("str", scope[SCHEME_KEY]))
             return
-        await self._app(scope, _first(message, receive), send)
+        await self._app(scope, receive, send)
 
     async def _refuse(self, send: Send, needed: set[str], *, scheme: str) -> None:
         # All that the call needs: a client asks for the union with what it had.
@@ -96,9 +95,8 @@ class StepUp:
         await send({"type": "http.response.body", "body": body})
 
 
-def _called(body: bytes) -> list[tuple[str, Mapping[str, Json]]]:
+def _called(value: Json) -> list[tuple[str, Mapping[str, Json]]]:
     """Return the tools that a message calls; a batch of the oldest protocol calls several."""
-    value = parse(body.decode()) if body else None
     found: list[tuple[str, Mapping[str, Json]]] = []
     for message in value if isinstance(value, list) else [value]:
         if not isinstance(message, dict) or message.get("method") != "tools/call":
@@ -109,12 +107,3 @@ def _called(body: bytes) -> list[tuple[str, Mapping[str, Json]]]:
         if isinstance(name, str):
             found.append((name, arguments if isinstance(arguments, dict) else {}))
     return found
-
-
-def _first(message: Message, receive: Receive) -> Receive:
-    pending = [message]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay

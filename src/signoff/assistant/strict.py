@@ -15,6 +15,9 @@ from signoff.origin import App, Message, Receive, Scope, Send
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Of one message, over HTTP and over a stream."""
 
+MESSAGE_KEY: Final = "signoff.message"
+"""In the scope: the message, parsed, for whoever stands behind and must not parse it again."""
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 
@@ -63,7 +66,7 @@ class StrictJson:
         if body is None:
             return  # the client left before it had asked anything
         try:
-            read_message(body)
+            scope[MESSAGE_KEY] = read_message(body)
         except JsonError as error:
             await _answer(send, 400, refusal(body, str(error)))
             return
