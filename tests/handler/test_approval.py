@@ -44,7 +44,7 @@ async def test_an_approved_call_goes_once_as_the_question_described_it() -> None
     assert ask.request["method"] == "POST"
     assert ask.request["url"] == f"{wire.url}/v1/orders/7/ship"
     assert ask.request["headers"]["Authorization"] == {  # pyright: ignore[reportArgumentType, reportOptionalSubscript, reportCallIssue, reportIndexIssue]
-        "reference": "Bearer ${resolve_headers}"
+        "reference": "Bearer ${resolved}"
     }
     assert dict(headers)["Idempotency-Key"] == ask.request["headers"]["Idempotency-Key"]  # pyright: ignore[reportArgumentType, reportOptionalSubscript, reportCallIssue, reportIndexIssue]
     assert len(wire.requests) == 1

@@ -9,7 +9,8 @@ from typing import Final
 
 from signoff.catalog.fields import Fields, suggest
 from signoff.catalog.model import Credential, Reference, Template, Upstream
-from signoff.catalog.openapi.documents import Document, dict_of, list_of
+from signoff.catalog.openapi.documents import Document, list_of
+from signoff.catalog.openapi.security import named_schemes
 from signoff.catalog.openapi.servers import Places, filled, origin_of, variable_names
 
 _OF_A_SPEC: Final = (
@@ -50,7 +51,7 @@ def check_against(
                 fields.problems.add(member.spot, f"{path}: {message}")
     if places.allowed:
         _check_servers(fields, document, places)
-    named = _named_schemes(document)
+    named = named_schemes(document)
     for path, member in fields.members("credentials"):
         name = member.key
         if name in upstream.credentials and name not in always and name not in named:
@@ -77,13 +78,6 @@ def _operation_servers(document: Document, variables: Mapping[str, str]) -> Iter
             url = filled(raw, variables)
             if url is not None:
                 yield url
-
-
-def _named_schemes(document: Document) -> set[str]:
-    requirements = [*list_of(document.root.get("security"))]
-    for operation in document.operations():
-        requirements += list_of(operation.members.get("security"))
-    return {name for requirement in requirements for name in dict_of(requirement)}
 
 
 def _sends_approval(upstream: Upstream) -> bool:

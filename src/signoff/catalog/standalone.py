@@ -6,8 +6,8 @@ sends nothing: `signoff.handler.openapi` does.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 
@@ -33,9 +33,11 @@ from signoff.catalog.model import (
 from signoff.catalog.openapi.compiler import Faulty, Index, Target, Words
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of
 from signoff.catalog.openapi.files import below
+from signoff.catalog.openapi.security import Given, named_schemes, schemes_of
 from signoff.catalog.openapi.servers import Places, origin_of, root_urls
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.specs import read_bytes
+from signoff.catalog.wire import SecurityScheme
 from signoff.catalog.yaml_source import SPEC_LIMITS, Spot
 
 _TITLE: Final = 80
@@ -59,11 +61,14 @@ class Outbound:
     tool: str
     method: str
     url: str
-    context: Any
+    context: Any = field(repr=False)
 
 
 Headers: TypeAlias = Mapping[str, str | SecretStr | Text]
 """Header values by name. A text is a secret, and is taken out of answers; a `Text` is none."""
+Secret: TypeAlias = str | SecretStr
+GiveCredential: TypeAlias = Secret | Callable[[Outbound], Awaitable[Secret] | Secret]
+"""A key or token, or a function that gives it; for `basic` as `user:password`."""
 ResolveHeaders: TypeAlias = Callable[[Outbound], Awaitable[Headers] | Headers]
 Spec: TypeAlias = Path | bytes | Mapping[str, Json]
 ApprovalStrength: TypeAlias = (
@@ -88,6 +93,7 @@ class Options(TypedDict, total=False):
     max_response_bytes: int
     resolve_headers: ResolveHeaders | None
     own_headers: Sequence[str]
+    credentials: Mapping[str, GiveCredential] | None
     risks: Mapping[str, str] | None
     approval_strength: ApprovalStrength | None
     default_grants: Grants | None
@@ -111,6 +117,9 @@ class FromOpenApi:
     policy: Policy
     notes: tuple[str, ...] = ()
     resolve_headers: ResolveHeaders | None = None
+    credentials: Mapping[SecurityScheme, GiveCredential] = field(
+        default_factory=dict[SecurityScheme, GiveCredential], repr=False
+    )
     is_base_url_given: bool = False
 
 
@@ -128,6 +137,7 @@ def from_openapi(
     max_response_bytes: int = 1_048_576,
     resolve_headers: ResolveHeaders | None = None,
     own_headers: Sequence[str] = (),
+    credentials: Mapping[str, GiveCredential] | None = None,
     risks: Mapping[str, str] | None = None,
     approval_strength: ApprovalStrength | None = None,
     default_grants: Grants | None = None,
@@ -138,7 +148,8 @@ def from_openapi(
     `variables` fill in server templates. `allow_servers` maps further origins that operations may
     name to whether credentials go there; one that leads to a private address has to stand in
     `allow_private` too. `own_headers` are those that `resolve_headers` sets: no argument may.
-    `risks` are by tool name. `expires_in_s` is how long a person has to decide.
+    `credentials` are by the name of the spec's security scheme, and go where it says. `risks` are
+    by tool name. `expires_in_s` is how long a person has to decide.
 
     Raises:
         DocumentError: the spec cannot be used as a whole, or says no server and none is given.
@@ -156,9 +167,18 @@ def from_openapi(
     )
     allowed = {origin_of(url) or url: yes for url, yes in (allow_servers or {}).items()}
     places = Places(base_url=base.rstrip("/"), variables=given, allowed=allowed)
+    schemes = _schemes(document, credentials or {})
     index = Index(
         document,
-        Target(upstream=upstream, places=places, deprecated=deprecated),
+        Target(
+            upstream=upstream,
+            places=places,
+            given=Given(
+                credentials=None if credentials is None else frozenset(schemes),
+                headers=frozenset(name.lower() for name in own_headers),
+            ),
+            deprecated=deprecated,
+        ),
         selected=selected,
         words=lambda _: Words(never_headers=tuple(own_headers)),
     )
@@ -191,6 +211,7 @@ def from_openapi(
         policy=policy,
         notes=notes,
         resolve_headers=resolve_headers,
+        credentials={schemes[name]: give for name, give in (credentials or {}).items()},
         is_base_url_given=base_url is not None,
     )
 
@@ -202,6 +223,20 @@ def _document(spec: Spec) -> Document:
     if isinstance(spec, bytes):
         return Document(spec, name="spec")
     return Document(json.dumps(dict(spec)).encode(), name="spec")
+
+
+def _schemes(document: Document, names: Iterable[str]) -> dict[str, SecurityScheme]:
+    """Return the schemes that credentials are given for, each of which some operation asks for."""
+    known, asked = schemes_of(document), named_schemes(document)
+    for name in names:
+        if name not in known:
+            hint = suggest(name, known)
+            raise SetupError(f'credentials: the spec has no security scheme "{name[:60]}"{hint}')
+        if known[name].kind == "mutual_tls":
+            raise SetupError(f"credentials: {name} is a client certificate; give it in tls")
+        if name not in asked:
+            raise SetupError(f"credentials: no operation asks for {name}; use resolve_headers")
+    return {name: known[name] for name in names}
 
 
 def _with_risks(tools: Sequence[ToolSpec], risks: Mapping[str, str]) -> list[ToolSpec]:

@@ -10,7 +10,7 @@ import json
 import secrets
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack, assert_never, cast
@@ -92,7 +92,7 @@ class _Call:
 
     tool: ToolSpec
     arguments: Mapping[str, Json]
-    context: Any
+    context: Any = field(repr=False)
     id: str | None = None
 
 
@@ -113,7 +113,10 @@ class OpenApiHandler:
         self._validators: dict[str, Validator] = {}
         self._sealer = Sealer(new_key())
         self._resolver = Resolver(
-            api.resolve_headers, self._sealer, timeout_s=api.upstream.timeout_s
+            api.resolve_headers,
+            api.credentials,
+            self._sealer,
+            timeout_s=api.upstream.timeout_s,
         )
         self._transports = Transports(
             [api.upstream],
@@ -239,6 +242,8 @@ class OpenApiHandler:
         details = request.details()
         headers = cast("dict[str, Json]", details["headers"])
         details["headers"] = {name: shown(one) for name, one in headers.items()}
+        if "credentials" in details:
+            details["credentials"] = list(map(shown, cast("list[Json]", details["credentials"])))
         arguments = mask_arguments(call.tool, call.arguments, call_id=call_id, sealer=self._sealer)
         return Ask(
             tool=call.tool,
@@ -262,13 +267,19 @@ class OpenApiHandler:
         Raises:
             CallError: an argument cannot be sent, or a header has no value.
         """
-        bare = self._freeze(call, self.api.upstream)
+        security = call.tool.security
+        without = replace(call.tool, security=replace(security, credentials=()))
+        bare = self._freeze(replace(call, tool=without), self.api.upstream)
         if not self._resolver.is_needed:
             return bare, self.api.upstream
         outbound = Outbound(
             tool=call.tool.name, method=bare.method, url=bare.url, context=call.context
         )
-        upstream = replace(self.api.upstream, headers=await self._resolver.headers(outbound, given))
+        upstream = replace(
+            self.api.upstream,
+            headers=await self._resolver.headers(outbound, given),
+            credentials=await self._resolver.credentials(outbound, security.credentials, given),
+        )
         return self._freeze(call, upstream), upstream
 
     def _freeze(self, call: _Call, upstream: Upstream) -> FrozenRequest:

@@ -46,6 +46,14 @@ def schemes_of(document: Document) -> dict[str, SecurityScheme]:
     return found
 
 
+def named_schemes(document: Document) -> set[str]:
+    """Return the names of the schemes that some operation asks for."""
+    requirements = [*list_of(document.root.get("security"))]
+    for operation in document.operations():
+        requirements += list_of(operation.members.get("security"))
+    return {name for requirement in requirements for name in dict_of(requirement)}
+
+
 def plan(
     root: Mapping[str, Json],
     operation: Operation,
