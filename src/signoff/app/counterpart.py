@@ -131,4 +131,4 @@ def _authorities(ca: str | None, root: Path) -> ssl.SSLContext | None:
 
 
 def _pause_s(failures: int) -> float:
-    return min(30.0, 0.5 * 2**failures)
+    return min(10.0, 0.5 * 2**failures)
