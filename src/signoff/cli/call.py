@@ -55,6 +55,10 @@ def call(
                 outcome.structured if outcome.structured is not None else list(outcome.content)
             )
         )
+        # What stands beside the answer: that it was cut, and how to go on.
+        for block in outcome.content[1:]:
+            if block.get("type") == "text":
+                note(visible(str(block["text"])))
     else:
         out(outcome.text)
     if outcome.state == "failed":
