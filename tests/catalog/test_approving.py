@@ -167,6 +167,10 @@ def test_a_title_is_the_capabilitys_own() -> None:
         ("stock", DefaultGrants(capabilities=("stock",))),
         ("[orders_list, deploy]", DefaultGrants(capabilities=("orders_list", "deploy"))),
         ('["orders.*", orders.list]', DefaultGrants(capabilities=("orders_*", "orders_list"))),
+        (
+            '["POST /orders", "DELETE /orders"]',
+            DefaultGrants(capabilities=("orders_create", "orders_clear")),
+        ),
         ('[GET, "*"]', DefaultGrants(methods=("GET",), capabilities=("*",))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -192,8 +196,8 @@ def test_check_lists_a_risky_capability_that_is_granted_by_its_name() -> None:
             "one must be named exactly"
         ),
         (
-            "capabilities.yaml:6:29: upstreams.shop.default_grants[1]: grants orders_create "
-            "without asking, although its risk is high (POST without a risk of its own)"
+            "capabilities.yaml:6:29: upstreams.shop.default_grants[1]: grants orders_create (POST "
+            "/orders) without asking, although its risk is high (POST without a risk of its own)"
         ),
     ]
 
@@ -229,6 +233,21 @@ def test_a_specs_own_word_grants_nothing() -> None:
 
     assert isinstance(result, Loaded)
     assert tools(result)["orders_create"].risk is Risk.HIGH
+
+
+def test_a_grant_by_method_and_path_stays_when_a_spec_moves_its_names() -> None:
+    moved = SPEC.replace(b"orders.create", b"x").replace(b"restock", b"orders.create")
+    granted: list[tuple[str, ...]] = []
+    for spec in (SPEC, moved):
+        text = (
+            b"signoff: 1\nusers: [{id: alice}]\nupstreams:\n  shop: {openapi: s.yaml, "
+            b"base_url: 'https://s.example', default_grants: 'POST /orders'}\n"
+        )
+        result = parse(text, file="c.yaml", read_spec=lambda name, spec=spec: (name, spec))
+        assert isinstance(result, Loaded)
+        granted.append(result.catalogue.policy.grants["shop"].capabilities)
+
+    assert granted == [("orders_create",), ("x",)]
 
 
 def test_a_grant_that_fits_nothing_is_a_mistake() -> None:

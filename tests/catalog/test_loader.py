@@ -181,7 +181,7 @@ def test_a_rule_that_allows_a_risky_tool_is_noted_and_a_broad_one_does_not_count
 ) -> None:
     assert [note.message for note in full.notes] == [
         (
-            "policy.rules[0]: allows buy without asking, although its risk is high "
+            "policy.rules[0]: allows buy (POST /orders) without asking, although its risk is high "
             "(set in the catalogue)"
         ),
         "policy.rules[1]: does not allow buy, deploy_project: a risky one must be named exactly",

@@ -59,13 +59,15 @@ def strengths(**options: Any) -> dict[str, str]:
         (["get_order"], {"get_order"}),
         ("*_order", {"get_order", "ship_order"}),
         (["drop_order"], {"drop_order"}),
+        (["DELETE /orders/{id}"], {"drop_order"}),
         (is_read, READS),
         (is_any, READS | {"ship_order"}),
         (is_drop, set[str]()),
     ],
     ids=[
         "unsaid", "true", "false", "empty", "method", "methods", "low change", "risky method",
-        "name", "pattern", "risky name", "function", "function for all", "function for a risky one",
+        "name", "pattern", "risky name", "risky place", "function", "function for all",
+        "function for a risky one",
     ],
 )  # fmt: skip
 def test_default_grants_open_what_is_low_and_a_risky_tool_only_by_its_exact_name(
@@ -81,8 +83,8 @@ def test_what_is_granted_against_its_risk_is_noted() -> None:
     assert api.notes == (
         ("default_grants: does not grant ship_order: a risky one must be named exactly"),
         (
-            "default_grants: grants drop_order without asking, although its risk is high "
-            "(DELETE without a risk of its own)"
+            "default_grants: grants drop_order (DELETE /orders/{id}) without asking, although its "
+            "risk is high (DELETE without a risk of its own)"
         ),
     )
 

@@ -1,8 +1,8 @@
 """`default_grants`: what of an upstream goes without asking.
 
-Owns the words, and that each of them means something. They are by method or by name: a method or
-a pattern grants what is of low risk only, whatever it matches; an exact name grants that one
-capability. The decision itself is `gate/policy.py`.
+Owns the words, and that each of them means something. A method or a pattern grants what is of low
+risk only, whatever it matches; an exact name, or `METHOD path`, grants that one capability. The
+decision itself is `gate/policy.py`.
 """
 
 import fnmatch
@@ -59,10 +59,12 @@ def settle(
         own = [card for card in cards if card.upstream == upstream]
         named: list[str] = []
         for path, word in one.words:
-            if word.text not in METHODS:
-                named.append(pattern(word.text))
-                if not any(fnmatch.fnmatchcase(card.name, named[-1]) for card in own):
-                    problems.add(word.spot, f"{path}: {_unknown(word.text, upstream, own, cards)}")
+            if word.text in METHODS:
+                continue
+            meant = _meant(word.text, own)
+            named += meant
+            if not any(fnmatch.fnmatchcase(card.name, name) for card in own for name in meant):
+                problems.add(word.spot, f"{path}: {_unknown(word.text, upstream, own, cards)}")
         grants = settled[upstream] = DefaultGrants(
             everything=one.everything,
             methods=tuple(word.text for _, word in one.words if word.text in METHODS),
@@ -72,18 +74,25 @@ def settle(
     return settled
 
 
-def pattern(text: str) -> str:
-    """Return the pattern that a word means: in names an underscore stands for a spec's dot."""
-    return text.replace(".", "_")
+def _meant(text: str, own: Sequence[Capability]) -> list[str]:
+    """Return the names or the pattern that a word means.
+
+    `METHOD path` is the operation there, whatever the spec calls it today. In names an underscore
+    stands for a spec's dot.
+    """
+    if " " in text:
+        return [card.name for card in own if f"{card.method} {card.path}" == text]
+    return [text.replace(".", "_")]
 
 
 def _unknown(
     text: str, upstream: str, own: Sequence[Capability], cards: Sequence[Capability]
 ) -> str:
-    elsewhere = next((card.upstream for card in cards if card.name == pattern(text)), None)
+    elsewhere = next((card.upstream for card in cards if _meant(text, [card]) == [card.name]), None)
     if elsewhere is not None:
         return f'"{text[:60]}" is of {elsewhere}; grant it there'
-    hint = suggest(text, [*(card.name for card in own), *METHODS])
+    places = [f"{card.method} {card.path}" for card in own] if " " in text else []
+    hint = suggest(text, places or [*(card.name for card in own), *METHODS])
     return f'{upstream} has no capability "{text[:60]}"{hint}'
 
 
@@ -94,9 +103,12 @@ def _note(
     for card in risky:
         if grants.names(card):
             path, spot = next(
-                (path, word.spot) for path, word in wanted.words if pattern(word.text) == card.name
+                (path, word.spot)
+                for path, word in wanted.words
+                if card.name in _meant(word.text, own)
             )
-            message = f"grants {card.name} without asking, although its risk is {card.risk}"
+            what = f"{card.name} ({card.method} {card.path})"
+            message = f"grants {what} without asking, although its risk is {card.risk}"
             notes.add(spot, f"{path}: {message} ({card.risk_reason})")
     unnamed = sorted(c.name for c in risky if grants.covers(c) and not grants.names(c))
     if unnamed:

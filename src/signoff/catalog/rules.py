@@ -103,7 +103,8 @@ def _note(
     ]
     for tool in risky:
         if tool.name == rule.capability:
-            message = f"allows {tool.name} without asking, although its risk is {tool.risk}"
+            what = f"{tool.name} ({tool.method} {tool.path})"
+            message = f"allows {what} without asking, although its risk is {tool.risk}"
             notes.add(spot, f"{path}: {message} ({tool.risk_reason})")
     unnamed = sorted(tool.name for tool in risky if tool.name != rule.capability)
     if unnamed:
