@@ -390,7 +390,10 @@ async def test_of_several_faults_the_first_in_the_order_of_the_checks_is_told(
     refused(await provider.post(PATH, everything, auth=wrong), "invalid_client", status=401)
 
 
-SOURCES = ("backchannel", "requested", "hints", "request_object", "user_codes", "client_auth")
+SOURCES = (
+    *("backchannel", "requested", "rich", "hints", "request_object", "user_codes"),
+    "client_auth",
+)
 
 
 def raised(source: str) -> set[str]:
@@ -417,5 +420,10 @@ def test_no_refusal_of_the_endpoint_is_missing_above(source: str) -> None:
     assert raised(source) - {one.words for one in REFUSALS} == LATER.get(source, set())
 
 
-LATER = {"requested": {"authorization_details can only be narrowed to members that were granted"}}
+LATER = {
+    "rich": {
+        "authorization_details can only be narrowed to members that were granted",
+        "this grant gives no authorization_details: a person must be asked for them",
+    }
+}
 """What only a token request can hear: it stands in `test_token_refusals.py`."""

@@ -195,6 +195,12 @@ CASES: dict[str, tuple[Send, str, str, int]] = {
         "a token has one audience: name one resource",
         400,
     ),
+    "details without a person": (
+        lambda d: d.machine(authorization_details='[{"type":"payment","amount":25}]'),
+        "invalid_authorization_details",
+        "this grant gives no authorization_details: a person must be asked for them",
+        400,
+    ),
     "too often": (Desk.too_often, "temporarily_unavailable", BUSY, 429),
     # CIBA Core §11
     "no id": (
