@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Unpack
+from typing import Any, Unpack
+
+import pytest
 
 from signoff.canonical import Json
 from signoff.catalog.standalone import Options
+from signoff.handler.answers import CallError
 from signoff.handler.asking import Approve, Approved, Ask, Denied
 from signoff.handler.openapi import OpenApiHandler, openapi_handler
 from signoff.upstream.guard import Resolve
@@ -111,3 +114,12 @@ async def shop(
         )
         async with made as call:
             yield call, wire
+
+
+async def refused(
+    call: Any, name: str, arguments: dict[str, Json], context: Any = None
+) -> CallError:
+    with pytest.raises(CallError) as caught:
+        await call(name, arguments, context)
+    assert TOKEN not in str(caught.value)
+    return caught.value
