@@ -1,10 +1,12 @@
 """What the catalogue says of pages, on top of what a spec shows."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from signoff.catalog.loader import Loaded, parse
 from signoff.catalog.model import ToolSpec
+from signoff.catalog.paging import answer_of
 from signoff.catalog.wire import FetchAll, Pagination
 
 SPEC: dict[str, Any] = {
@@ -91,3 +93,29 @@ def test_without_it_a_call_is_one_page() -> None:
 def test_the_digest_covers_how_many_pages_are_read() -> None:
     said = ("{fetch_all: true}", "{fetch_all: true, max_pages: 9}", "{kind: page, argument: page}")
     assert len({listed(one)[0].catalogue.digest for one in said}) == 3
+
+
+def test_what_a_spec_says_of_one_pages_length_does_not_hold_for_several() -> None:
+    item = {"type": "object", "properties": {"maxItems": {"type": "array", "maxItems": 3}}}
+    shape = {
+        "type": "object",
+        "properties": {"data": {"type": "array", "maxItems": 100, "items": {"$ref": "#/$defs/I"}}},
+        "$defs": {"I": {**item, "default": {"maxItems": 5}}},
+        "anyOf": [{"uniqueItems": True}, True],
+    }
+    tool = replace(listed("{kind: page, argument: page}")[1], output_schema=shape)
+    plan = Pagination(kind="page", argument="page", fetch=FetchAll())
+    assert answer_of(tool, FOUND) == shape
+    assert answer_of(tool, plan) == {
+        "type": "object",
+        "properties": {"data": {"type": "array", "items": {"$ref": "#/$defs/I"}}},
+        "$defs": {
+            "I": {
+                "type": "object",
+                "properties": {"maxItems": {"type": "array"}},
+                "default": {"maxItems": 5},
+            }
+        },
+        "anyOf": [{}, True],
+    }
+    assert answer_of(replace(tool, output_schema=None), plan) is None

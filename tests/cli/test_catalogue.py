@@ -253,3 +253,19 @@ def test_check_fetches_what_is_listed_and_says_what_did_not_come(folder: Path) -
         f"{expected}cannot be fetched: its host is private or local; list it in allow_private if "
         "that is meant"
     ) in typed("check").stdout
+
+
+def test_tools_say_whom_they_exist_for_and_what_they_need(folder: Path) -> None:
+    (folder / "capabilities.yaml").write_text(
+        "signoff: 1\nupstreams:\n  shop:\n    openapi: shop.yaml\n"
+        "    base_url: https://shop.example\n    visible_to: [alice, bob]\n    operations:\n"
+        '      listOrders: {visible_to: ["client:x", "scope:y", bob], scopes: [orders]}\n'
+        "auth: {local_user: alice}\nusers: [{id: alice}, {id: bob}]\n"
+    )
+
+    rows = {row["name"]: row for row in json.loads(typed("tools", "--json").stdout)}
+
+    assert rows["listOrders"]["scopes"] == ["orders"]
+    assert rows["listOrders"]["visible_to"] == [["alice", "bob"], ["bob", "client:x", "scope:y"]]
+    assert rows["placeOrder"]["scopes"] == []
+    assert rows["placeOrder"]["visible_to"] == ["alice", "bob"]

@@ -315,6 +315,15 @@ def test_reading_can_be_stopped_from_outside() -> None:
     )
 
 
+def test_an_answer_of_one_page_stays_as_it_came() -> None:
+    book = reading()
+    body = b'{"items": [0.10000000000000000001, 1e2],  "next": null}'
+    assert book.take(Answered(status=200, headers=(), body=body), url=URL)
+    result = book.result()
+    assert result.content[0]["text"] == body.decode()
+    assert result.structured == json.loads(body)
+
+
 def test_whole_numbers_stay_exact_over_pages() -> None:
     book = reading()
     book.take(page([2**63 + 1], "a"), url=URL)

@@ -216,12 +216,29 @@ def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str,
         "strength": decision.strength,
         "grant": decision.grant,
         "reason": decision.reason,
+        "scopes": list(tool.scopes),
+        "visible_to": _seen_by(catalogue, tool),
         "upstream": tool.upstream,
         "risk_reason": tool.risk_reason,
         "source": tool.source,
         "bytes": weight,
         "tokens": weight // _BYTES_PER_TOKEN,
     }
+
+
+def _seen_by(catalogue: Catalogue, tool: ToolSpec) -> Json:
+    """Return whom the tool exists for, None for everybody; a list each where both words count."""
+    said = (catalogue.upstreams[tool.upstream].visible_to, tool.visible_to)
+    seen: list[Json] = [
+        [
+            *sorted(limit.users),
+            *(f"client:{one}" for one in sorted(limit.clients)),
+            *(f"scope:{one}" for one in sorted(limit.scopes)),
+        ]
+        for limit in said
+        if limit is not None
+    ]
+    return seen[0] if len(seen) == 1 else seen or None
 
 
 def decided(catalogue: Catalogue, tool: ToolSpec) -> Decision:

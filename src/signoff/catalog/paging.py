@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from signoff.canonical import Json
 from signoff.catalog.fields import Fields, Problems, Word, suggest
 from signoff.catalog.model import Risk, ToolSpec
 from signoff.catalog.wire import FetchAll, PageKind, Pagination
@@ -14,6 +15,9 @@ from signoff.catalog.yaml_source import Spot
 
 _KINDS: Final = ("none", "link", "cursor", "last_id", "page", "offset")
 _COUNTED: Final = ("page", "offset")
+_COUNTS: Final = ("maxItems", "uniqueItems")
+_NAMED: Final = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_VALUES: Final = ("const", "default", "enum", "examples")
 _BOUNDS: Final = ("max_pages", "max_items", "max_time")
 
 _LOOKED_AT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -124,6 +128,35 @@ def told_of(plan: Pagination | None) -> str:
         return ""
     fetch = plan.fetch
     return f"\n\nOne call reads up to {fetch.max_pages} pages, {fetch.max_items} items."
+
+
+def answer_of(tool: ToolSpec, plan: Pagination | None) -> Mapping[str, Json] | None:
+    """Return what the answer of a tool that is paged like this looks like.
+
+    What a spec says of one page's length does not hold for several.
+    """
+    if tool.output_schema is None or plan is None or plan.fetch is None:
+        return tool.output_schema
+    return _uncounted(dict(tool.output_schema))
+
+
+def _uncounted(schema: dict[str, Json]) -> dict[str, Json]:
+    made: dict[str, Json] = {}
+    for key, value in schema.items():
+        if key in _COUNTS:
+            continue
+        if key in _NAMED and isinstance(value, dict):
+            made[key] = {
+                name: _uncounted(one) if isinstance(one, dict) else one
+                for name, one in value.items()
+            }
+        elif key not in _VALUES and isinstance(value, dict):
+            made[key] = _uncounted(value)
+        elif key not in _VALUES and isinstance(value, list):
+            made[key] = [_uncounted(one) if isinstance(one, dict) else one for one in value]
+        else:
+            made[key] = value
+    return made
 
 
 def _fetch(fields: Fields) -> FetchAll | None:

@@ -15,7 +15,7 @@ from signoff.catalog.fields import Fields, Problems, Word, kind_of, suggest
 from signoff.catalog.model import Retry, RetryKind, Risk, ToolSpec, Visibility
 from signoff.catalog.openapi.names import RESERVED, TOOL
 from signoff.catalog.openapi.texts import plain_text
-from signoff.catalog.paging import Paging, paged, read_paging, told_of
+from signoff.catalog.paging import Paging, answer_of, paged, read_paging, told_of
 from signoff.catalog.visibility import read_scopes, read_visibility
 from signoff.catalog.yaml_source import Spot
 
@@ -106,6 +106,7 @@ def apply(tool: ToolSpec, treatment: Treatment, problems: Problems, defaults: De
         retry=treatment.retry,
         definite_statuses=treatment.definite_statuses,
         pagination=pagination,
+        output_schema=answer_of(tool, pagination),
         scopes=tool.scopes if treatment.scopes is None else treatment.scopes,
         visible_to=treatment.visible_to,
         parameters=parameters,

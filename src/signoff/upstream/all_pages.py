@@ -32,6 +32,7 @@ class Reading:
         self._arguments = dict(arguments)
         self._items: list[Json] = []
         self._around: Json = None
+        self._text = ""
         self._bytes = 0
         self._last = 0
         self._digest = b""
@@ -73,6 +74,7 @@ class Reading:
             self._end(f"it would be more than {self._fetch.max_items} items", asked)
             return False
         self._digest, self._around = digest, value
+        self._text = answered.body.decode("utf-8-sig", "replace")
         self._items += items
         self._bytes += len(text)
         self._last = len(items)
@@ -91,7 +93,7 @@ class Reading:
 
     def result(self) -> ToolResult:
         """Return what was read, in the shape of one answer: the last one, with all the items."""
-        value = _with(self._around, self._tool, self._items)
+        value = _with(self._around, self._tool, self._items) if self.pages > 1 else self._around
         counted = f"{_many(self.pages, 'page')} {'was' if self.pages == 1 else 'were'} read"
         counted = f"{counted}, {_many(len(self._items), 'item')}"
         meta: dict[str, Json] = {
@@ -107,7 +109,8 @@ class Reading:
             meta["nextPage"] = self._rest
             note = f"{note} To go on, make the same call with {compact(self._rest)}."
         structured: dict[str, Json] = value if isinstance(value, dict) else {"result": value}
-        return told([compact(value), note], structured, meta=meta)
+        text = compact(value) if self.pages > 1 else self._text  # one page stays as it came
+        return told([text, note], structured, meta=meta)
 
     def _go_on(self, answered: Answered, value: Json, url: str) -> None:
         following = next_arguments(self._tool, answered, value, self._arguments)
