@@ -15,7 +15,10 @@ from signoff.storage.sqlite import Database
 OURS_ALONE = {"/ciba/withdraw", "/ciba/outcome", "/openapi.json"}
 """The gate's own endpoints, and the document itself."""
 ALIASES = {"/oauth/token", "/bc-authorize"}
-PAGES = ("/approvals", "/login", "/logout", "/static", "/device", "/oauth2/authorize")
+PAGES = (
+    *("/approvals", "/applications", "/login", "/logout", "/static", "/device"),
+    "/oauth2/authorize",
+)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ _CREDENTIALS: Final[Fields] = {
     "client_assertion": "For private_key_jwt (RFC 7523).",
 }
 _BACKCHANNEL: Final[Fields] = {
-    "scope*": "Contains openid.",
+    "scope*": "Contains openid; with offline_access a yes gives a refresh token too.",
     "login_hint": "A user id, an e-mail address, or RFC 9493 iss_sub JSON.",
     "login_hint_token": "A signed hint.",
     "id_token_hint": "An ID token of this server for this client.",
@@ -55,6 +55,7 @@ _TOKEN: Final[Fields] = {
     "device_code": "For the device code grant.",
     "scope": "For client_credentials and refresh_token.",
     "resource": "The audience of the token (RFC 8707).",
+    "authorization_details": "For refresh_token: which of the granted ones (RFC 9396).",
 }
 _DEVICE: Final[Fields] = {"scope": "Contains mcp.", "resource*": "The MCP server, exactly."}
 _ISSUED: Final[Fields] = {"token*": "The token.", "token_type_hint": "Not needed."}
@@ -62,6 +63,12 @@ _WAIT: Final[Json] = {
     "name": "Prefer",
     "in": "header",
     "description": "wait=N holds a poll for up to N seconds, 25 at most (RFC 7240).",
+    "schema": {"type": "string"},
+}
+_PROOF: Final[Json] = {
+    "name": "DPoP",
+    "in": "header",
+    "description": "A proof of the key that the tokens are to be bound to (RFC 9449).",
     "schema": {"type": "string"},
 }
 _CLIENT_ID: Final[Json] = {
@@ -84,7 +91,7 @@ def openapi(profile: Profile) -> dict[str, Json]:
                 "Get tokens (RFC 6749 §3.2)",
                 _TOKEN,
                 answer=_object("access_token", "token_type", "expires_in:integer", "scope"),
-                parameters=[_WAIT],
+                parameters=[_WAIT, _PROOF],
             )
         },
         INTROSPECT_PATH: {
@@ -157,6 +164,7 @@ def _registration() -> dict[str, Json]:
                 "enum": ["none", "client_secret_basic", "client_secret_post"]
             },
             "scope": {"type": "string"},
+            "dpop_bound_access_tokens": {"type": "boolean"},
         },
     }
     told = _object(
