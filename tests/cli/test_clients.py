@@ -94,6 +94,22 @@ def test_a_gate_registers_its_key_and_gets_no_secret(run: Any, tmp_path: Path) -
     assert shown(run, gate["client_id"])["grants"] == "ciba"
 
 
+def test_the_keys_of_a_gate_are_replaced_and_a_secret_is_not_by_keys(
+    run: Any, tmp_path: Path
+) -> None:
+    public = tmp_path / "gate.jwks"
+    public.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))
+    gate = made(run, "remote", "--role", "gate", "--jwks", str(public))
+    assert run("clients", "update", gate["client_id"], "--jwks", str(public)).exit_code == 0
+    public.write_text('{"keys": []}')
+    refused = run("clients", "update", gate["client_id"], "--jwks", str(public))
+    assert (refused.exit_code, refused.output) == (1, "the key set holds no key that can sign\n")
+    secret = made(run, "nightly")["client_id"]
+    refused = run("clients", "update", secret, "--jwks", str(public))
+    assert refused.exit_code == 1
+    assert "has a secret, and brings no keys" in refused.output
+
+
 def test_a_gate_without_a_public_key_is_refused(run: Any, tmp_path: Path) -> None:
     assert run("clients", "create", "remote", "--role", "gate").exit_code == 1
     key = tmp_path / "private.jwks"

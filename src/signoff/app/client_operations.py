@@ -93,7 +93,9 @@ class ClientOperations:
 
     async def update(self, parameters: Parameters) -> Json:
         before = await self._clients.show(_text(parameters, "client_id"))
-        dpop = parameters.get("dpop")
+        dpop, jwks = parameters.get("dpop"), _maybe(parameters, "jwks")
+        if jwks is not None and before.auth_method != "private_key_jwt":
+            raise ClientError(f"{before.id} has a secret, and brings no keys: create another")
         after = await self._clients.update(
             before.id,
             by=OPERATOR,
@@ -103,6 +105,7 @@ class ClientOperations:
             expires_in=_days(parameters),
             delivery=_delivery(before.delivery, parameters),
             dpop_bound=dpop if isinstance(dpop, bool) else None,
+            jwks=jwks,
             details_types=_texts(parameters, "details_types"),
         )
         return describe(after)

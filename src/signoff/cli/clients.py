@@ -56,6 +56,13 @@ def settings(command: Command) -> Command:
     return command
 
 
+_jwks = click.option(
+    "--jwks",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Its public keys: it signs instead of sending a secret.",
+)
+
+
 @click.group()
 def clients() -> None:
     """Machine clients: create, list, show, update, rotate, disable, enable, delete."""
@@ -80,11 +87,7 @@ def clients() -> None:
     show_default=True,
     help="A gate asks for tool calls from a process of its own; it needs --jwks.",
 )
-@click.option(
-    "--jwks",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Its public keys: it signs instead of sending a secret.",
-)
+@_jwks
 @settings
 @as_json
 @data_dir_option
@@ -134,15 +137,31 @@ def show_client(client_id: str, data_dir: Path, config: Path, *, json_: bool) ->
 @clients.command("update")
 @click.argument("client_id")
 @click.option("--name", help="What people see it called.")
+@_jwks
 @settings
 @as_json
 @data_dir_option
 @config_option
 def update_client(
-    client_id: str, name: str | None, data_dir: Path, config: Path, *, json_: bool, **given: Any
+    client_id: str,
+    name: str | None,
+    jwks: Path | None,
+    data_dir: Path,
+    config: Path,
+    *,
+    json_: bool,
+    **given: Any,
 ) -> None:
-    """Change what is given of a client; the rest stays. Scopes given replace all it had."""
-    members = _ask(data_dir, config, "clients.update", given, client_id=client_id, name=name)
+    """Change what is given of a client; the rest stays. Scopes and keys replace all it had."""
+    members = _ask(
+        data_dir,
+        config,
+        "clients.update",
+        given,
+        client_id=client_id,
+        name=name,
+        jwks=None if jwks is None else jwks.read_text(),
+    )
     out(document(members) if json_ else shown(members))
 
 
