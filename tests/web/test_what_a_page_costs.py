@@ -12,7 +12,6 @@ import pytest
 from conftest import TurnedClock
 from scripted_person import ScriptedPerson
 from signoff.approvals.request import Approval
-from signoff.canonical import Json
 from signoff.catalog.model import User
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
@@ -92,8 +91,8 @@ async def test_of_many_rivals_a_few_are_compared_and_the_card_says_there_are_mor
 async def test_what_is_over_or_anothers_is_no_rival(
     here: Street, alice: ScriptedPerson, clock: TurnedClock, gone: str
 ) -> None:
-    approvers: list[Json] = ["bob"] if gone == "another's" else ["alice"]
-    rival = await here.open(tool_call("call_b", approvers=approvers), expires_in_s=60)
+    theirs = tool_call("call_b", approvers=["bob"] if gone == "another's" else ["alice"])
+    rival = await here.open(theirs, expires_in_s=60)
     shown = await here.open(tool_call("call_a"))
     if gone == "decided":
         await alice.deny(rival.id)

@@ -200,7 +200,11 @@ def _application(
     # A redirect for a slash too many would send whoever posts a secret to plain http, behind TLS.
     starlette.router.redirect_slashes = False
     return OriginGuard(
-        starlette, public_url=config.public_url, port=port, hosts=config.allowed_hosts
+        starlette,
+        public_url=config.public_url,
+        port=port,
+        hosts=config.allowed_hosts,
+        origins=config.allowed_origins,
     )
 
 

@@ -116,6 +116,7 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         instructions=server.text("instructions"),
         public_url=public_url.text.rstrip("/") if public_url else default.public_url,
         allowed_hosts=tuple(word.text for word in _hosts(server)),
+        allowed_origins=tuple(word.text for word in _origins(server)),
         max_tools=server.integer("max_tools", default.max_tools, least=1, most=10_000),
         storage_url=_storage(root),
         local_user=_local_user(root, auth, people),
@@ -147,6 +148,21 @@ def _hosts(server: Fields) -> list[Word]:
     for word in words:
         if not _HOST.fullmatch(word.text):
             message = f"{server.at('allowed_hosts')}: {word.text[:60]!r} is not a host or host:port"
+            server.problems.add(word.spot, message)
+    return words
+
+
+def _origins(server: Fields) -> list[Word]:
+    words = server.words("allowed_origins")
+    for word in words:
+        parts = urlsplit(word.text) if is_http_url(word.text) else None
+        whole = parts is not None and word.text == f"{parts.scheme}://{parts.netloc}"
+        near = parts is not None and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not whole or (parts is not None and parts.scheme == "http" and not near):
+            message = (
+                f"{server.at('allowed_origins')}: {word.text[:60]!r} must be an origin, "
+                "https://host[:port], or http:// on localhost"
+            )
             server.problems.add(word.spot, message)
     return words
 

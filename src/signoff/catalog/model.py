@@ -325,6 +325,8 @@ class ServerConfig:
     instructions: str = ""
     public_url: str = "http://localhost:8420"
     allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    """Whose pages may be MCP hosts here, from a browser."""
     max_tools: int = 60
     storage_url: str = "sqlite"
     local_user: str | None = None

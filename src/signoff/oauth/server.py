@@ -52,7 +52,7 @@ from signoff.oauth.user_codes import UserCodes
 from signoff.tokens.keyring import Keyring
 
 # Shorter than `keyring.PUBLISH_AHEAD`, so that a key is known everywhere before it signs.
-_CACHED: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+_CACHED: Final = {"cache-control": "public, max-age=300"}
 
 
 def authorization_server(
