@@ -19,7 +19,7 @@ from as_parts import (
     running_provider,
     tool_call,
 )
-from callback_parts import TOKEN, called_back
+from callback_parts import TOKEN, called_back, listening, telling, until_quiet
 from conftest import TurnedClock
 from signed_in import site
 from signoff.approvals.ports import Decided
@@ -262,6 +262,48 @@ async def test_a_poll_proves_its_client_anew_and_another_clients_gets_nothing(
     refused(await provider.poll(asked, auth=GATE), "invalid_grant")
     await provider.people.disable(client.client.id, by="operator")
     refused(await provider.poll(asked, auth=basic(client)), "invalid_client", status=401)
+
+
+@pytest.mark.seed("B15")
+@pytest.mark.parametrize(
+    "less",
+    [{"scopes": ["reports"]}, {"audiences": ["https://other.example"]}, {"details_types": []}],
+    ids=["scope", "audience", "type"],
+)
+async def test_a_yes_is_worth_nothing_to_a_client_that_may_have_less_since(
+    provider: Provider, less: dict[str, Any]
+) -> None:
+    client = await provider.other_client()
+    form = {
+        "scope": "openid payments",
+        "authorization_details": '[{"type":"payment","amount":25}]',
+        "resource": BANK,
+    }
+    asked = (await provider.post(PATH, {**PLAIN, **form}, auth=basic(client))).json()
+    await provider.decide(asked["auth_req_id"], client_id=client.client.id)
+    await provider.clients.update(client.client.id, by="operator", **less)
+    refused(await provider.poll(asked["auth_req_id"], auth=basic(client)), "invalid_grant")
+    given: dict[str, Any] = {
+        "scopes": ["payments"],
+        "audiences": [BANK],
+        "details_types": ["payment"],
+    }
+    await provider.clients.update(client.client.id, by="operator", **given)
+    answer = await provider.poll(asked["auth_req_id"], auth=basic(client))
+    assert answer.status_code == 200  # nothing was used up by the attempt
+
+
+@pytest.mark.seed("CIBA-49")
+@pytest.mark.parametrize("status", ["200 OK", "202 Accepted", "204 No Content"])
+async def test_a_client_that_took_the_ping_is_told_once(provider: Provider, status: str) -> None:
+    async with listening(f"{status}\r\ncontent-type: application/json") as here, telling(provider):
+        client = await called_back(provider, "ping", here.url)
+        form = {**PLAIN, "client_notification_token": TOKEN}
+        asked = (await provider.post(PATH, form, auth=basic(client))).json()["auth_req_id"]
+        await provider.decide(asked, client_id=client.client.id)
+        assert (await here.next()).body == {"auth_req_id": asked}
+        await until_quiet(provider)
+        assert here.heard.empty()
 
 
 @pytest.mark.seed("CIBA-69")

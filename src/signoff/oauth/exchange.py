@@ -58,6 +58,8 @@ class Exchange:
         if resources and resources != approval.resources:
             # RFC 8707 §2.2: the token request narrows, and one resource has nothing narrower.
             raise OAuthError("invalid_target", "the approval is for another resource")
+        if not self._may_still(approval, client):
+            raise no_such_grant("the client may have less by now")
         offline = _offline(approval, client)
         minted = mint(
             approval,
@@ -87,6 +89,18 @@ class Exchange:
         if redeemed is None or redeemed.digest != approval.digest:
             raise no_such_grant("somebody was first, or it no longer holds")
         return minted
+
+    def _may_still(self, approval: Approval, client: Client) -> bool:
+        """Tell whether the client may have now what it asked for then."""
+        if client.role == "gate":
+            return True  # what it asks for is its call, and is checked against that
+        audiences = {*client.audiences, self._profile.url("/default")}
+        types = {str(one["type"]) for one in approval.authorization_details}
+        return (
+            set(approval.scope.split()) <= {"openid", OFFLINE, *client.scopes}
+            and set(approval.resources) <= audiences
+            and types <= {*client.details_types}
+        )
 
 
 def _offline(approval: Approval, client: Client) -> Offline | None:
