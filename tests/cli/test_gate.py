@@ -110,6 +110,16 @@ def catalogue(text: str) -> Catalogue:
     return loaded.catalogue
 
 
+def test_check_says_where_approvals_are_asked_for(tmp_path: Path) -> None:
+    config = tmp_path / "capabilities.yaml"
+    config.write_text(f"signoff: 1\n{ELSEWHERE}")
+    result = CliRunner().invoke(main, ["check", "--config", str(config)])
+    assert result.exit_code == 0
+    assert (
+        "approvals are asked for at https://sidecar.example, as client_1: start it with --role mcp"
+    ) in result.output
+
+
 PEOPLE = "users: [{id: alice}]\n"
 ELSEWHERE = 'approvals: {issuer: "https://sidecar.example", client_id: client_1}\n'
 SHOP = "upstreams: {shop: {base_url: 'https://shop.example'}}\n"

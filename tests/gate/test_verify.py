@@ -262,3 +262,36 @@ async def test_details_of_another_record_are_refused(desk: Desk) -> None:
     desk.details["digest"] = details_digest(desk.details)
     with pytest.raises(TokensRefusedError, match="what was shown"):
         await desk.verify()
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "skew_s", "holds"),
+    [(-9, 10, True), (-11, 10, False), (-1, 0, False), (0, 0, True)],
+)
+async def test_a_decision_before_the_opening_is_one_only_by_clocks_that_differ(
+    desk: Desk, behind_s: int, skew_s: float, *, holds: bool
+) -> None:
+    desk.verifier = Verifier(issuer=ISSUER, client_id=CLIENT, keys=desk.keyring, skew_s=skew_s)
+    decided = int(NOW.timestamp()) + behind_s
+    for claims in (desk.access, desk.identity):
+        claims |= {"auth_time": decided, "iat": decided, "exp": decided + 120}
+    if holds:
+        assert (await desk.verify(now=NOW)).decided_at == NOW + timedelta(seconds=behind_s)
+    else:
+        with pytest.raises(TokensRefusedError, match="auth_time is not between"):
+            await desk.verify(now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "skew_s", "holds"), [(9, 10, True), (11, 10, False), (6, 0, False)]
+)
+async def test_a_token_from_the_future_is_one_only_by_clocks_that_differ(
+    desk: Desk, ahead_s: int, skew_s: float, *, holds: bool
+) -> None:
+    desk.verifier = Verifier(issuer=ISSUER, client_id=CLIENT, keys=desk.keyring, skew_s=skew_s)
+    now = NOW + timedelta(seconds=60 - ahead_s)
+    if holds:
+        assert (await desk.verify(now=now)).jti == "jti-1"
+    else:
+        with pytest.raises(TokensRefusedError, match="issued in the future"):
+            await desk.verify(now=now)

@@ -12,7 +12,7 @@ from signoff.canonical import Json
 from signoff.catalog.draft import Draft, draft
 from signoff.catalog.fields import Problem, Problems
 from signoff.catalog.loader import Broken, Loaded, check_spec, load
-from signoff.catalog.model import Catalogue, Skipped, ToolSpec
+from signoff.catalog.model import EMBEDDED, Catalogue, Skipped, ToolSpec
 from signoff.catalog.offered import Offered
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
@@ -150,7 +150,7 @@ def check(
             return Report(
                 checked=(str(config),),
                 problems=(),
-                notes=(*map(str, notes), *written),
+                notes=(*map(str, notes), *_of_roles(config, catalogue), *written),
                 skipped=tuple(catalogue.skipped),
                 tools=len(catalogue.tools),
                 decisions=tuple(
@@ -160,6 +160,15 @@ def check(
             )
         case Broken(problems=problems):
             return Report(checked=(str(config),), problems=problems)
+
+
+def _of_roles(config: Path, catalogue: Catalogue) -> tuple[str, ...]:
+    """Say where approvals are asked for, if that is elsewhere; nothing is connected to."""
+    approvals = catalogue.server.approvals
+    if approvals.issuer == EMBEDDED:
+        return ()
+    where = f"{approvals.issuer}, as {approvals.client_id}"
+    return (f"{config}: approvals are asked for at {where}: start it with --role mcp",)
 
 
 async def tools(config: Path, data_dir: Path | None = None) -> list[Mapping[str, Json]]:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from pydantic import SecretStr
 
 from signoff.canonical import Json
-from signoff.gate.wire import Refused, Reply, Unavailable, Wire
+from signoff.gate.wire import SKEW_S, Refused, Reply, Unavailable, Wire
 
 __all__ = [
     "Asked",
@@ -117,6 +117,8 @@ class CibaClient:
         self.hold_s = HOLD_S if holds else 0
         self.client_id = client_id
         self.issuer = wire.issuer
+        # In one process there is one clock.
+        self.skew_s = SKEW_S if wire.signs else 0.0
         self._wire = wire
         self._closed = closed
 

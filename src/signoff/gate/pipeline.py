@@ -87,7 +87,9 @@ class Gate:
         self._runner = Runner(
             calls=calls,
             client=client,
-            verifier=Verifier(issuer=client.issuer, client_id=client.client_id, keys=keys),
+            verifier=Verifier(
+                issuer=client.issuer, client_id=client.client_id, keys=keys, skew_s=client.skew_s
+            ),
             dispatcher=Dispatcher(
                 registry=registry,
                 calls=calls,

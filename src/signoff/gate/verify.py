@@ -7,7 +7,7 @@ and times are `tokens`' business; storage and HTTP are not known here.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from signoff.approvals.details import token_details
@@ -18,6 +18,7 @@ from signoff.tokens.keys import KeySource, TokenError
 from signoff.tokens.verify import key_id, verify_access_token, verify_id_token
 
 _AUTH_REQ_ID: Final = "urn:openid:params:jwt:claim:auth_req_id"
+_LEEWAY_S: Final = 5.0
 _STRENGTH: Final[Mapping[str, int]] = {"session": 1, "passkey": 2}
 
 TokenName = Literal["ID token", "access token"]
@@ -38,10 +39,18 @@ class Warrant:
 
 
 class Verifier:
-    """Checks what the token endpoint answered against the call it must be for."""
+    """Checks what the token endpoint answered against the call it must be for.
 
-    def __init__(self, *, issuer: str, client_id: str, keys: KeySource) -> None:
+    `skew_s` is by how much the issuer's clock may differ from ours; what must not be late, the
+    sending itself, is held to `execute_by` by ours alone.
+    """
+
+    def __init__(
+        self, *, issuer: str, client_id: str, keys: KeySource, skew_s: float = 0.0
+    ) -> None:
         self._issuer, self._client_id, self._keys = issuer, client_id, keys
+        self._skew = timedelta(seconds=skew_s)
+        self._leeway_s = max(_LEEWAY_S, skew_s)
 
     async def verify(
         self,
@@ -68,6 +77,7 @@ class Verifier:
                 issuer=self._issuer,
                 audience=call.audience,
                 now=now,
+                leeway_s=self._leeway_s,
             )
             identity = verify_id_token(
                 id_token,
@@ -76,6 +86,7 @@ class Verifier:
                 client_id=self._client_id,
                 now=now,
                 access_token=access_token,
+                leeway_s=self._leeway_s,
             )
         except TokenError as error:
             raise TokensRefusedError(f"the tokens do not verify: {error}") from error
@@ -96,7 +107,8 @@ class Verifier:
             raise TokensRefusedError(f"ID token: acr is weaker than {call.acr}")
         decided_at = _moment(identity, "auth_time", "ID token")
         # NumericDate here has whole seconds; a decision in the opening second is not before it.
-        if not call.opened_at.replace(microsecond=0) <= decided_at < call.expires_at:
+        opened_at = call.opened_at.replace(microsecond=0) - self._skew
+        if not opened_at <= decided_at < call.expires_at + self._skew:
             raise TokensRefusedError("ID token: auth_time is not between opening and expiry")
 
     def _check_access(

@@ -28,7 +28,8 @@ DEADLINE_S: Final = 15.0
 _MAX_ANSWER: Final = 1_048_576
 _FORM: Final = "application/x-www-form-urlencoded"
 _IDLE_S: Final = 3.0  # less than the 5 s after which our server closes
-_SKEW_S: Final = 10.0
+SKEW_S: Final = 10.0
+"""By how much clocks may differ between two machines before it is said."""
 _logger = logging.getLogger(__name__)
 
 
@@ -139,7 +140,7 @@ class Wire:
 
     def unknown_key(self) -> str:
         """Return the sentence for a key that the server does not accept."""
-        if abs(self.skew_s) > _SKEW_S:
+        if abs(self.skew_s) > SKEW_S:
             return f"{self.issuer} does not accept this gate's key; {self._clocks()}"
         return f"{self.issuer} does not accept this gate's key: register it there"
 
@@ -235,7 +236,7 @@ class Wire:
         if there.tzinfo is None:
             return
         before, self.skew_s = self.skew_s, (there - datetime.now(UTC)).total_seconds()
-        if abs(self.skew_s) > _SKEW_S >= abs(before):
+        if abs(self.skew_s) > SKEW_S >= abs(before):
             _logger.warning("%s", self._clocks())
 
     def _clocks(self) -> str:
