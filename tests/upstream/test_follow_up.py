@@ -56,7 +56,8 @@ ELSEWHERE = shaped(
     "file", "/files/{id}", parameter("id", "path"), server=Server(url="https://files.example")
 )
 MOVED = shaped("old", "/old/{id}", parameter("id", "path"), server=Server(url="/v0"))
-TOOLS = (JOB, LATEST, NAMED, SEARCH, CHANGE, SECRET, HEADED, ELSEWHERE, MOVED)
+TWO = shaped("two", "/two/{a}{b}{c}{d}", *(parameter(name, "path") for name in "abcd"))
+TOOLS = (JOB, LATEST, NAMED, SEARCH, CHANGE, SECRET, HEADED, ELSEWHERE, MOVED, TWO)
 
 
 def found(location: str | None = None, value: Json = None) -> FollowUp | None:
@@ -112,6 +113,8 @@ def test_the_body_counts_more_than_the_header() -> None:
         "/api/jobs/7?token=abc",
         "/api/jobs/7#part",
         "/api/stop/7",
+        "/api/two/abcd",
+        "/api/two/" + "a" * 3_000 + "/x",
         "/api/keys/k-1",
         "/api/headed/1",
         "/api/search",

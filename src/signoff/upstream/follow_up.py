@@ -8,6 +8,7 @@ any other, with the same policy and the same credentials. Pure.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
@@ -81,7 +82,8 @@ def _prefix(
 
 def _arguments(tool: ToolSpec, path: str, pairs: list[tuple[str, str]]) -> dict[str, Json] | None:
     """Return the arguments that would make this path and query, all of it; None where none do."""
-    match = _path_pattern(tool.path).fullmatch(path)
+    pattern = _path_pattern(tool.path)
+    match = None if pattern is None else pattern.fullmatch(path)
     if match is None or len({name for name, _ in pairs}) < len(pairs):
         return None
     named = zip(_PLACEHOLDER.findall(tool.path), map(unquote, match.groups()), strict=True)
@@ -106,11 +108,18 @@ def _is_plain(tool: ToolSpec, parameter: Parameter) -> bool:
     )
 
 
-def _path_pattern(template: str) -> re.Pattern[str]:
+@lru_cache(maxsize=4_096)
+def _path_pattern(template: str) -> re.Pattern[str] | None:
+    """Return what the template makes; None where a segment holds more than one argument.
+
+    Where one ends and the next begins could not be told, and trying every split takes for ever.
+    """
+    if any(segment.count("{") > 1 for segment in template.split("/")):
+        return None
     pieces = _PLACEHOLDER.split(template)
     return re.compile(
         "".join(
-            "([^/]+?)" if index % 2 else re.escape(quote(piece, safe="/:@!$&'()*+,;=%"))
+            "([^/]+)" if index % 2 else re.escape(quote(piece, safe="/:@!$&'()*+,;=%"))
             for index, piece in enumerate(pieces)
         )
     )
