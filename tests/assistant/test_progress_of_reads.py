@@ -102,18 +102,18 @@ async def test_an_allowed_change_tells_its_events_too(tmp_path: Path, era: str) 
 async def test_nothing_an_upstream_says_is_progress_of_a_call_that_a_person_approves(
     tmp_path: Path, era: str
 ) -> None:
-    stream, heard = Stream([b"data: canary\n\n"]), Heard()
+    stream, heard = Stream([b": ping\n\n", b"event: canary\ndata: canary\n\n"]), Heard()
     async with running(tmp_path, tools=TOOLS, beat_s=0.05) as signoff:
         signoff.bank.events = stream
         calling = asyncio.create_task(
             call(signoff, era, heard, "pay", amount=1, to_account="canary-account")
         )
         await signoff.decide()
-        await until(lambda: any("sent, waiting for the answer" in line for line in heard.lines))
+        await until(lambda: any("sent, 1 event so far" in line for line in heard.lines))
         stream.go_on.set()
         result = await calling
     assert "canary" not in " ".join(heard.lines)
-    assert result.structured_content == {"result": ["canary"]}
+    assert result.structured_content == {"result": [{"event": "canary", "data": "canary"}]}
 
 
 async def test_without_a_listener_the_result_is_the_same(tmp_path: Path) -> None:

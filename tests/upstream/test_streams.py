@@ -176,7 +176,7 @@ async def followed(
         known = references(None if secret is None else {"BANK_TOKEN": secret})
         async with Transports([to], data_dir=folder, references=known) as transports:
             request = frozen(tool(), to=to, using=known)
-            sent = await transports.send(request, to, fresh=fresh, tell=None if fresh else tell)
+            sent = await transports.send(request, to, fresh=fresh, tell=tell)
     return sent, told
 
 
@@ -202,8 +202,9 @@ async def test_a_stream_that_breaks_off_is_what_came_until_then(tmp_path: Path) 
 
 
 async def test_a_gated_call_whose_stream_breaks_off_has_no_known_outcome(tmp_path: Path) -> None:
-    sent, _ = await followed(CHUNKED + chunk(b"data: 1\n\n"), tmp_path, fresh=True)
+    sent, told = await followed(CHUNKED + chunk(b"data: 1\n\n"), tmp_path, fresh=True)
     assert isinstance(sent, Unknown)
+    assert told == ["1 1"]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,8 @@ class Attachments:
                     return waiting
                 if stale:
                     nobody = await self._nobody(waiting.call)
-                text = _status(waiting.call, nobody, self._now())
+                events = self._gate.arrived(waiting.call.id)
+                text = _status(waiting.call, nobody, self._now(), events)
                 if waiting.attached and beat == 0:
                     text = f"Already asked at {waiting.call.opened_at:%H:%M} UTC. {text}"
                 await voice.say(text[:STATUS_MAX])
@@ -174,7 +175,7 @@ def _left_s(deadline: float) -> float:
     return deadline - asyncio.get_running_loop().time()
 
 
-def _status(call: Call, nobody: str | None, now: datetime) -> str:
+def _status(call: Call, nobody: str | None, now: datetime, events: int) -> str:
     left = time_left(call, now)
     match call.state:
         case State.OPENING | State.WAITING if nobody is not None:
@@ -188,7 +189,9 @@ def _status(call: Call, nobody: str | None, now: datetime) -> str:
         case State.AUTHORIZED | State.CLAIMED:
             text = f"Approved by {call.decided_by or 'the approver'}; sending"
         case State.DISPATCHING:
-            text = f"Approved by {call.decided_by or 'the approver'}; sent, waiting for the answer"
+            so_far = f"{events} events so far" if events > 1 else "1 event so far"
+            how = so_far if events else "waiting for the answer"
+            text = f"Approved by {call.decided_by or 'the approver'}; sent, {how}"
         case _:
             text = f"The call is {call.state.value.replace('_', ' ')}"
     return text

@@ -1,4 +1,4 @@
-"""What the assistant's edge needs from the gate: five questions, and being counted as a listener.
+"""What the assistant's edge needs from the gate: six questions, and being counted as a listener.
 
 A Protocol only; `gate/pipeline.py` implements it.
 """
@@ -46,6 +46,10 @@ class Gate(Protocol):
 
     def listening(self, call_id: str) -> AbstractContextManager[None]:
         """Count as a listener of the call for the length of the block."""
+        ...
+
+    def arrived(self, call_id: str) -> int:
+        """Return how many events have come of the answer to a call that is being sent."""
         ...
 
     async def reachable(self, call: Call) -> str | None:

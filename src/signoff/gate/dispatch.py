@@ -18,6 +18,7 @@ from signoff.audit import AuditEvent
 from signoff.canonical import Json, JsonError, canonical_bytes, parse
 from signoff.catalog.model import RetryKind, ToolSpec, Upstream
 from signoff.catalog.registry import Registry
+from signoff.gate.arrivals import Arrivals
 from signoff.gate.call import LEASE, MAX_ATTEMPTS, Call, Event, Facts, State
 from signoff.gate.failpoints import Reach
 from signoff.gate.opening import is_the_call_of
@@ -77,12 +78,14 @@ class Dispatcher:
         registry: Registry,
         calls: Calls,
         transports: Transports,
+        arrivals: Arrivals,
         reach: Reach,
         pause_s: Callable[[int], float],
     ) -> None:
         self._registry = registry
         self._calls = calls
         self._transports = transports
+        self._arrivals = arrivals
         self._reach = reach
         self._pause_s = pause_s
 
@@ -196,11 +199,14 @@ class Dispatcher:
                 fresh=True,
                 approval_token=ready.token,
                 before_first_byte=commit_intent,
+                tell=lambda number, _: self._arrivals.note(call.id, number),
             )
         except _NoIntentError as stopped:
             if isinstance(stopped.swap, SwitchedOff):
                 return None, Changed(reason=f"{stopped.swap.id} is switched off")
             return None, NotSent(reason="the claim was over before the request could leave")
+        finally:
+            self._arrivals.forget(call.id)
         return dispatched, sent
 
     async def _unsent(self, claimed: Call, sent: Sent) -> None:

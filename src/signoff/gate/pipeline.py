@@ -17,6 +17,7 @@ from signoff.catalog.model import ToolSpec
 from signoff.catalog.registry import Registry
 from signoff.gate.allowed import AllowedCall, AllowedCalls, Report, quiet
 from signoff.gate.answers import UNAVAILABLE, Answer, Finished, Refused, RefusedError, Waiting
+from signoff.gate.arrivals import Arrivals
 from signoff.gate.asking import Asker, Freezer
 from signoff.gate.call import ANSWERS_FOR, Call, Event, Facts, State
 from signoff.gate.ciba import CibaClient, Heard, Unavailable
@@ -83,6 +84,7 @@ class Gate:
             issuer=client.issuer,
             limits=limits,
         )
+        self._arrivals = Arrivals()
         self._presence = Presence(calls=calls, client=client)
         self._runner = Runner(
             calls=calls,
@@ -94,6 +96,7 @@ class Gate:
                 registry=registry,
                 calls=calls,
                 transports=transports,
+                arrivals=self._arrivals,
                 reach=reach,
                 pause_s=pause_s,
             ),
@@ -180,6 +183,10 @@ class Gate:
     def listening(self, call_id: str) -> AbstractContextManager[None]:
         """Count as a listener of a call; the card says when the last one left."""
         return self._presence.listening(call_id)
+
+    def arrived(self, call_id: str) -> int:
+        """Return how many events have come of the answer to a call that is being sent."""
+        return self._arrivals.count(call_id)
 
     async def reachable(self, call: Call) -> str | None:
         """Return why nobody can be asked now, None when somebody can."""

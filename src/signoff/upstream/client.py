@@ -233,7 +233,7 @@ async def _exchanged(
     except TimeoutError:
         cut, cut_by = True, "time"
     except _FAILURES:
-        if listener is None:
+        if listener is None or not outgoing.keeps_part:
             raise
         cut, cut_by = True, "closed"  # what came until then is worth more than nothing
     finally:

@@ -49,7 +49,9 @@ class Outgoing:
     stream_until: float | None = None
     """By the loop's clock: an answer that is a stream is cut then, and what came of it returned."""
     listener: "Listener | None" = field(default=None, repr=False)
-    """Follows a 2xx answer that is a stream. Then one that breaks off is an answer that is cut."""
+    """Follows a 2xx answer that is a stream."""
+    keeps_part: bool = False
+    """Such an answer that breaks off is an answer that is cut, and no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ class Transports:
         upstream says "not now" or a kept connection turns out to be closed.
         Whatever `before_first_byte` raises comes out of here as it is, and nothing was sent.
         The time it takes does not count. `tell` hears of the events of an answer that is a stream,
-        as they come; then a stream that breaks off is an answer with what came.
+        as they come; unless `fresh`, one that breaks off is then an answer with what came.
         """
         routes = self._routes.get(upstream.name)
         if routes is None or self._client is None:
@@ -296,6 +296,7 @@ class Transports:
                 limit=upstream.max_response_bytes,
                 stream_until=asyncio.get_running_loop().time() + upstream.timeout_s * _STREAM_PART,
                 listener=Following(attempt.tell, traces) if attempt.tell is not None else None,
+                keeps_part=not attempt.fresh,
             ),
             tuple(traces),
         )
