@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from signoff.approvals.sessions import BadProof, NeedsKey, Proved, check_proof, proof_message
 from signoff.catalog.model import User
 from signoff.oauth.authorize import MAX_QUERY, Asked, Authorizations, Refused, Unanswerable
+from signoff.oauth.host_tokens import OFFLINE
 from signoff.oauth.hosts import form_source, is_near, place
 from signoff.oauth.profile import AUTHORIZE_PATH
 from signoff.web.render import CONTENT_SECURITY_POLICY, HEADERS, Renderer
@@ -216,8 +217,11 @@ def check_signed(sign_in: SignIn, viewer: Viewer, question: Question, proof: str
             assert_never(proved)
 
 
-def wishes(scope: str) -> list[Wish]:
-    """Return what a scope lets a host do, in words; a scope of the operator's as it is named."""
+def wishes(scope: str, *, tools: bool = True) -> list[Wish]:
+    """Return what a scope lets a host do, in words; a scope of the operator's as it is named.
+
+    `tools`: scopes of the operator's open tools here, and nothing elsewhere.
+    """
     found: list[Wish] = []
     for one in scope.split():
         if one == "mcp":
@@ -226,8 +230,11 @@ def wishes(scope: str) -> list[Wish]:
             )
         elif one == "openid":
             found.append(Wish(words="learn your user id here"))
+        elif one == OFFLINE:
+            found.append(Wish(words="keep this access until you take it back"))
         else:
-            found.append(Wish(words="call tools that need", scope=show(one)))
+            words = "call tools that need" if tools else "have the scope"
+            found.append(Wish(words=words, scope=show(one)))
     return found
 
 
