@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,6 +22,7 @@ from signoff.gate.link import Link
 from signoff.gate.wire import Lent, Refused, Reply, Wire
 from signoff.oauth.clients import CIBA, ClientError
 from signoff.sealed import Sealer
+from signoff.storage.settlements import SqliteSettlements
 from signoff.storage.sqlite import Database
 from signoff.tokens.client_keys import ClientKeys
 from signoff.tokens.keyring import StoredKey
@@ -321,3 +323,78 @@ async def test_keys_that_are_none_replace_none(provider: Provider, jwks: str) ->
     with pytest.raises(ClientError):
         await provider.clients.update(far.id, by="operator", jwks=jwks)
     assert isinstance(await far.ask(), ciba.Asked)
+
+
+async def unknown(provider: Provider, far: Far) -> str:
+    """Return a request whose call was approved, and ended nobody knows how."""
+    auth_req_id = await far.asked(tool_call(f"call_{far.id}"))
+    await provider.decide(auth_req_id, client_id=far.id)
+    assert isinstance(await far.client.poll(auth_req_id), ciba.Granted)
+    assert await heard(provider, far, auth_req_id) == ciba.Heard()
+    return auth_req_id
+
+
+async def heard(provider: Provider, far: Far, auth_req_id: str) -> Any:
+    at = provider.database.now()
+    return await far.client.report(auth_req_id, state="outcome_unknown", at=at)
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_what_a_person_found_out_is_told_to_the_gate_that_asks(
+    provider: Provider, *, done: bool
+) -> None:
+    far, other = await registered(provider), await registered(provider, name="Other")
+    auth_req_id = await unknown(provider, far)
+    theirs = await unknown(provider, other)
+    settlements = SqliteSettlements(provider.database)
+    card = await provider.card(auth_req_id, client_id=far.id)
+    assert await settlements.settle(card.id, done=done, by="alice")
+    assert await heard(provider, far, auth_req_id) == ciba.Heard(settled=(done, "alice"))
+    card = await provider.card(auth_req_id, client_id=far.id)
+    assert card.outcome == ("succeeded" if done else "failed"), "asking does not undo it"
+    assert await heard(provider, other, theirs) == ciba.Heard()
+    assert isinstance(await heard(provider, other, auth_req_id), ciba.Refused)
+
+
+async def test_an_outcome_is_settled_once_and_by_those_who_could_decide(
+    provider: Provider,
+) -> None:
+    far = await registered(provider)
+    auth_req_id = await unknown(provider, far)
+    settlements = SqliteSettlements(provider.database)
+    card = await provider.card(auth_req_id, client_id=far.id)
+    assert not await settlements.settle(card.id, done=True, by="bob")
+    assert not await settlements.settle("apr_unknown", done=True, by="alice")
+    marks = [await settlements.settle(card.id, done=done, by="alice") for done in (True, False)]
+    assert marks == [True, False]
+    bodies = await provider.database.fetch_all("SELECT body FROM audit ORDER BY seq DESC LIMIT 1")
+    assert json.loads(bodies[0]["body"])["event"] == "approval.reconciled"
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "claimed"])
+async def test_an_outcome_that_is_known_is_settled_by_nobody(
+    provider: Provider, state: str
+) -> None:
+    far = await registered(provider)
+    auth_req_id = await far.asked()
+    await provider.decide(auth_req_id, client_id=far.id)
+    await far.client.report(auth_req_id, state=state, at=provider.database.now())
+    card = await provider.card(auth_req_id, client_id=far.id)
+    settlements = SqliteSettlements(provider.database)
+    assert not await settlements.settle(card.id, done=True, by="alice")
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [None, [], {"done": 1, "by": "alice"}, {"done": True}, {"done": True, "by": 5}, "yes"],
+)
+async def test_a_settlement_that_is_none_settles_nothing(settled: Json) -> None:
+    class Told(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            del request
+            return httpx2.Response(200, json={"settled": settled})
+
+    wire = Wire(issuer=ISSUER, credential=SharedSecret("g", SecretStr("s")), transport=Told())
+    client = CibaClient(wire, client_id="g")
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    assert await client.report("r", state="outcome_unknown", at=at) == ciba.Heard()
