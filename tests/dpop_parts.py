@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import itertools
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx2
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from conftest import TurnedClock
 from signoff.tokens.dpop import Sent
 
 TOKEN_PATH = "/oauth2/token"
@@ -23,7 +24,7 @@ def ath(access_token: str) -> str:
 class KeyHolder:
     """A key, and proofs by it: each with a `jti` of its own unless a test says another."""
 
-    def __init__(self, clock: TurnedClock, *, issuer: str) -> None:
+    def __init__(self, clock: Callable[[], datetime], *, issuer: str) -> None:
         self.key = ECKey.generate_key("P-256")
         self._clock, self._issuer = clock, issuer
         self._count = itertools.count(1)

@@ -320,6 +320,24 @@ async def test_a_push_carries_the_refresh_token_and_an_id_token_that_vouches_for
     assert again.status_code == 200
 
 
+@pytest.mark.seed("CIBA-52")
+async def test_a_push_that_failed_keeps_its_refresh_token_for_a_day(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    async with listening("400 Bad Request") as listener, telling(provider):
+        client = await called_back(
+            provider, "push", listener.url, grant_types=[CIBA, "refresh_token"]
+        )
+        auth_req_id = await asked(provider, client, client_notification_token=TOKEN)
+        await provider.decide(auth_req_id, client_id=client.client.id)
+        await listener.next()
+        await until_quiet(provider)
+    clock.turn(86_000)
+    fetched = (await provider.poll(auth_req_id, auth=basic(client))).json()
+    assert fetched["expires_in"] == 0
+    assert (await refresh(provider, client, fetched["refresh_token"])).status_code == 200
+
+
 async def test_a_polled_id_token_says_nothing_of_the_refresh_token(
     provider: Provider, client: Issued
 ) -> None:

@@ -180,11 +180,15 @@ class SqliteApprovals:
             if lasting is not None:
                 lasting_access.keep(tx, after, lasting, sealer=self._sealer)
             if answer is not None:
-                until = to_us(tx.now + callbacks.KEEP_ANSWER)
+                keep = callbacks.KEEP_LASTING if lasting else callbacks.KEEP_ANSWER
+                until = to_us(tx.now + keep)
                 tx.execute(rows.KEEP_ANSWER, {"ticket": ticket, "answer": answer, "until": until})
             return after
 
-        return await self._database.write(job)
+        try:
+            return await self._database.write(job)
+        except lasting_access.NotKeptError:
+            return None
 
     async def withdraw(self, ticket: bytes, *, client_id: str) -> Status | None:
         """End a pending request of this client; return the status then, None when unknown."""

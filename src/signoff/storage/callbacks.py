@@ -18,6 +18,8 @@ from signoff.storage.sqlite import Database, Tx
 
 KEEP_ANSWER: Final = timedelta(minutes=10)
 """As long as a pushed token lives at most: afterwards it is worth nothing."""
+KEEP_LASTING: Final = timedelta(days=1)
+"""With a refresh token in it, an answer is worth more, and the person is not asked again for it."""
 
 LOAD: Final = """
 SELECT c.ticket, c.mode, c.address, c.answer, c.answer_until, t.client_id, t.approval_id
