@@ -244,6 +244,15 @@ def test_an_api_that_ignores_the_page_gives_its_items_once() -> None:
     assert "the same page" in note
 
 
+def test_pages_that_look_alike_are_told_apart_by_their_cursors() -> None:
+    book = reading()
+    for following in ("a", "b", None):
+        assert book.take(page([0, 0], following), url=URL)
+    structured, meta, _ = told(book)
+    assert structured["items"] == [0] * 6
+    assert meta == {"pages": 3, "items": 6, "complete": True}
+
+
 @pytest.mark.parametrize(
     "link",
     [

@@ -64,7 +64,8 @@ class Reading:
         answered, value, items = page
         text = compact(items).encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(text).digest()
-        if self.pages and items and digest == self._digest:
+        if counts(self._tool) and self.pages and items and digest == self._digest:
+            # A cursor says itself whether it moved; a number that is ignored shows in the items.
             self._end("the API answers every request with the same page", None)
             return False
         if self._bytes + len(text) > LIMIT - _ROOM:
@@ -146,7 +147,7 @@ def _page(tool: ToolSpec, sent: Sent) -> tuple[Answered, Json, list[Json]] | str
     match classify(tool, sent):
         case Failed() | OutcomeUnknown():
             after = sent.header("retry-after")
-            return _status(sent.status) + (f", Retry-After {after}" if after else "")
+            return _status(sent.status) + (f", Retry-After {after[:40]}" if after else "")
         case Succeeded():
             pass
     if sent.truncated:
