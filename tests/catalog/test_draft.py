@@ -155,3 +155,16 @@ async def test_a_large_draft_names_only_what_was_raised(tmp_path: Path) -> None:
     assert '"listSecrets": {risk: high}  # admin: secret' in text
     assert "refund0" not in text
     assert '# expose: [{tags: ["all"]}]' in text
+
+
+def test_a_client_certificate_is_something_to_do() -> None:
+    spec = {
+        "openapi": "3.1.0",
+        "servers": [{"url": "https://a.example"}],
+        "paths": {"/a": {"get": {"responses": {}, "security": [{"cert": []}]}}},
+        "components": {"securitySchemes": {"cert": {"type": "mutualTLS"}}},
+    }
+    todo = draft(Document(json.dumps(spec).encode(), name="s"), spec="s", user="a").todo
+
+    [line] = todo
+    assert line.startswith("client_certificate: the spec has operations that want one")

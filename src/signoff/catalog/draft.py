@@ -97,6 +97,11 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
         lines.append("    credentials:")
         for scheme in schemes:
             lines += [f"      {_text(scheme.name)}: {_credential(scheme, todo)}"]
+    if any(scheme.kind == "mutual_tls" for scheme in schemes_of(document).values()):
+        todo.append(
+            "client_certificate: the spec has operations that want one; name the PEM files of "
+            'yours, {cert: "${file:…}", key: "${file:…}"}'
+        )
     lines += _exposed(index.offered)
     lines += _operations(index.offered, guesses)
     lines += ["users:", f"  - {{id: {_text(user)}}}", ""]
