@@ -158,7 +158,7 @@ async def test_a_large_draft_names_only_what_was_raised(tmp_path: Path) -> None:
 
 
 def test_a_client_certificate_is_something_to_do() -> None:
-    spec = {
+    spec: dict[str, Json] = {
         "openapi": "3.1.0",
         "servers": [{"url": "https://a.example"}],
         "paths": {"/a": {"get": {"responses": {}, "security": [{"cert": []}]}}},
