@@ -1,7 +1,8 @@
 """From a spec to a list of tools: time, memory and size, for real APIs and 20,000 operations.
 
 Each spec is measured in a fresh process, twice: with an empty cache of parsed specs, and with a
-warm one. `SIGNOFF_BENCH_SPECS` names more specs to measure, separated like PATH.
+warm one; then FastMCP 4 with the same one, which is given `_PATIENCE_S`. `SIGNOFF_BENCH_SPECS`
+names more specs to measure, separated like PATH. Seconds are of CPU.
 """
 
 import asyncio
@@ -12,6 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import peer
+
+_PATIENCE_S: Final = 60.0
 _OPERATIONS: Final = 20_000
 _MEASURE: Final = """
 import json, sys, time
@@ -82,12 +86,36 @@ async def run() -> None:
         more = os.environ.get("SIGNOFF_BENCH_SPECS", "")
         specs += [(Path(one).name, Path(one).resolve()) for one in more.split(os.pathsep) if one]
         print(
-            f"  {'spec':28} {'cache':5} {'ops':>6} {'ready s':>8} {'MB':>5} {'list s':>7} "
+            f"  {'spec':28} {'cache':7} {'ops':>6} {'ready s':>8} {'MB':>5} {'list s':>7} "
             f"{'list MB':>8} {'MB':>5} {'search ms':>10} {'skipped':>8}"
         )
         for name, spec in specs:
             for state in ("cold", "warm"):
-                print(f"  {name[:28]:28} {state:5} {_row(await _measured(spec, Path(folder)))}")
+                print(f"  {name[:28]:28} {state:7} {_row(await _measured(spec, Path(folder)))}")
+            print(f"  {name[:28]:28} {'FastMCP':7} {await _peer(spec)}")
+
+
+async def _peer(spec: Path) -> str:
+    """Return FastMCP's row."""
+    python = await asyncio.to_thread(peer.interpreter)
+    process = await asyncio.create_subprocess_exec(
+        python,
+        Path(__file__).with_name("fastmcp_list.py"),
+        spec,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            written, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return f"no list within {_PATIENCE_S:g} s"
+    if process.returncode:
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        return f"refuses it: {''.join(last)[:70]}"
+    return _row(json.loads(written))
 
 
 async def _measured(spec: Path, folder: Path) -> dict[str, Any]:
@@ -107,10 +135,11 @@ async def _measured(spec: Path, folder: Path) -> dict[str, Any]:
 
 def _row(facts: dict[str, Any]) -> str:
     listed = f"{facts['list_s']:7.2f} {facts['list_mb']:8.2f}" if "list_s" in facts else f"{'':16}"
+    search = f"{facts['search_ms']:.1f}" if "search_ms" in facts else ""
     peak = f"{facts['peak_mb']:5.0f}" if "peak_mb" in facts else f"{'':5}"
     return (
         f"{facts['operations']:6} {facts['index_s']:8.2f} {facts['index_mb']:5.0f} {listed} "
-        f"{peak} {facts['search_ms']:10.1f} {facts.get('skipped', ''):>8}"
+        f"{peak} {search:>10} {facts.get('skipped', ''):>8}"
     )
 
 

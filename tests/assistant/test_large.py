@@ -164,6 +164,43 @@ def everything(listing: Listing, host: str = "") -> list[dict[str, Any]]:
         cursor = str(page["nextCursor"])
 
 
+async def test_a_long_list_is_made_while_others_have_their_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signoff.assistant.listing._SLICE_S", 0.0)
+    many = tuple(replace(READ, name=f"read_{number}") for number in range(200))
+    listed, turns = listing(many), 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    one, two = await asyncio.gather(
+        listed.page_in_slices(CALLER, None), listed.page_in_slices(CALLER, None)
+    )
+    beside.cancel()
+    assert turns >= 2 * len(many)
+    assert one["tools"] is two["tools"]
+    assert one == listing(many).page(CALLER, None)
+
+
+async def test_a_list_that_nobody_waits_for_any_more_is_made_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signoff.assistant.listing._SLICE_S", 0.0)
+    listed = listing(tuple(replace(READ, name=f"read_{number}") for number in range(50)))
+    left = asyncio.create_task(listed.page_in_slices(CALLER, None))
+    await asyncio.sleep(0)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    page = await listed.page_in_slices(CALLER, None)
+    assert len(cast("list[Json]", page["tools"])) == 53
+
+
 def with_argument(name: str, schema: Json, **more: Json) -> ToolSpec:
     return replace(
         READ,

@@ -1,12 +1,14 @@
 """What `tools/list` says, worked out once: names, schemas, annotations, pages.
 
 Owns the listed form of a tool, the `signoff_note` property of tools that ask a person, what a list
-may weigh, and paging. A large catalogue lists the tools of `large.py` in place of its own. Knows
-no call: whether a tool asks is told by a function, who sees what by the registry.
+may weigh, and paging. A long list is made in slices, so that calls go on meanwhile. A large
+catalogue lists the tools of `large.py` in place of its own. Knows no call: whether a tool asks is
+told by a function, who sees what by the registry.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from signoff.assistant.builtin import BUILTINS, input_schema
 from signoff.assistant.large import META
@@ -36,6 +38,14 @@ _NOTE_SCHEMA: Final[Mapping[str, Json]] = {
 _INLINING: Final = ("Visual Studio Code", "Visual Studio Code - Insiders")
 """Hosts that do not follow `$ref` in a tool's schema."""
 _TIGHTER: Final = (6_144, 4_096, 3_072, 2_048, 1_536, 1_024, 768)
+_SLICE_S: Final = 0.005
+_REMEMBERED: Final = 64
+"""Lists: callers that see the same tools in the same form share one."""
+
+_T = TypeVar("_T")
+_Pages: TypeAlias = list[list[Json]]
+_Steps: TypeAlias = Generator[None, None, _T]
+"""Work that pauses after each tool."""
 
 
 class CursorError(ValueError):
@@ -50,7 +60,8 @@ class Listing:
         self._server = registry.catalogue.server
         self._outputs: dict[str, Validator | None] = {}
         self._entries: dict[str, dict[str, Json]] = {}
-        self._pages: dict[tuple[RefStyle, tuple[str, ...]], list[list[Json]]] = {}
+        self._pages: dict[tuple[RefStyle, tuple[str, ...]], _Pages] = {}
+        self._making = asyncio.Lock()
 
     def page(self, caller: Caller, cursor: str | None, client: str = "") -> dict[str, Json]:
         """Return one page of what `caller` sees, as the host named `client` takes it.
@@ -58,16 +69,31 @@ class Listing:
         Raises:
             CursorError: `cursor` is not from here.
         """
+        return _at(_run(self._made(caller, client)), cursor)
+
+    async def page_in_slices(
+        self, caller: Caller, cursor: str | None, client: str = ""
+    ) -> dict[str, Json]:
+        """Return what `page` does; while a long list is made, others have their turns.
+
+        Raises:
+            CursorError: `cursor` is not from here.
+        """
+        async with self._making:  # who comes meanwhile wants the same list
+            pages = await _run_in_slices(self._made(caller, client))
+        return _at(pages, cursor)
+
+    def _made(self, caller: Caller, client: str) -> _Steps[_Pages]:
         names = tuple(card.name for card in self._registry.visible(caller))
         key = self._style(client), names
         pages = self._pages.get(key)
         if pages is None:
-            pages = self._pages[key] = _split(self._listed(caller, names, key[0]))
-        index = _index(cursor, len(pages))
-        result: dict[str, Json] = {"resultType": "complete", "tools": pages[index]}
-        if index + 1 < len(pages):
-            result["nextCursor"] = f"page-{index + 2}"
-        return result
+            entries = yield from self._listed(caller, names, key[0])
+            pages = yield from _split(entries)
+            while len(self._pages) >= _REMEMBERED:
+                del self._pages[next(iter(self._pages))]
+            self._pages[key] = pages
+        return pages
 
     def is_large(self, caller: Caller) -> bool:
         """Tell whether what `caller` sees is searched instead of listed."""
@@ -116,22 +142,33 @@ class Listing:
 
     def _listed(
         self, caller: Caller, names: Sequence[str], style: RefStyle
-    ) -> list[dict[str, Json]]:
+    ) -> _Steps[list[dict[str, Json]]]:
         fixed = [builtin.listed for builtin in BUILTINS.values()]
         if self.is_large(caller):
             return sorted([*fixed, *(one.listed for one in META.values())], key=_name)
-        specs = [spec for name in names if (spec := self._registry.find(caller, name)) is not None]
-        entries = self._within_budget(specs, style)
+        specs: list[ToolSpec] = []
+        for name in names:
+            spec = self._registry.find(caller, name)  # the first time, this compiles it
+            if spec is not None:
+                specs.append(spec)
+            yield
+        entries = yield from self._within_budget(specs, style)
         if any(_CUT in str(entry["description"]) for entry in entries):
             fixed.append(META["describe_tool"].listed)
         return sorted([*fixed, *entries], key=_name)
 
-    def _within_budget(self, specs: Sequence[ToolSpec], style: RefStyle) -> list[dict[str, Json]]:
+    def _within_budget(
+        self, specs: Sequence[ToolSpec], style: RefStyle
+    ) -> _Steps[list[dict[str, Json]]]:
         """Return the entries; where all of them are too much, the largest give way first."""
         limit = self._server.tool_bytes
         allowed = self._server.list_bytes - sum(size_of(one.listed) for one in BUILTINS.values())
-        entries = {spec.name: self._fitted(spec, style, limit) for spec in specs}
-        sizes = {name: size_of(entry) for name, entry in entries.items()}
+        entries: dict[str, dict[str, Json]] = {}
+        sizes: dict[str, int] = {}
+        for spec in specs:
+            entries[spec.name] = entry = self._fitted(spec, style, limit)
+            sizes[spec.name] = size_of(entry)
+            yield
         for tighter in _TIGHTER:
             if sum(sizes.values()) + len(sizes) <= allowed:
                 break
@@ -139,6 +176,7 @@ class Listing:
                 if sizes[spec.name] > tighter:
                     entry = self._fitted(spec, style, min(limit, tighter), bare=True)
                     entries[spec.name], sizes[spec.name] = entry, size_of(entry)
+                    yield
         return list(entries.values())
 
     def _fitted(
@@ -193,10 +231,40 @@ class Listing:
             return None  # what cannot be checked is not promised
 
 
-def _split(entries: Iterable[dict[str, Json]]) -> list[list[Json]]:
-    pages: list[list[Json]] = [[]]
+def _run(steps: _Steps[_T]) -> _T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+
+
+async def _run_in_slices(steps: _Steps[_T]) -> _T:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _SLICE_S
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+        if loop.time() >= until:
+            await asyncio.sleep(0)
+            until = loop.time() + _SLICE_S
+
+
+def _at(pages: _Pages, cursor: str | None) -> dict[str, Json]:
+    index = _index(cursor, len(pages))
+    result: dict[str, Json] = {"resultType": "complete", "tools": pages[index]}
+    if index + 1 < len(pages):
+        result["nextCursor"] = f"page-{index + 2}"
+    return result
+
+
+def _split(entries: Iterable[dict[str, Json]]) -> _Steps[_Pages]:
+    pages: _Pages = [[]]
     size = 0
     for entry in entries:
+        yield
         weight = size_of(entry) + 1
         if pages[-1] and size + weight > PAGE_BYTES:
             pages.append([])

@@ -93,7 +93,8 @@ class Tools:
     ) -> dict[str, Any]:
         caller = _caller(context)
         try:
-            return self.listing.page(caller, params.cursor, _claimed(context).name)
+            client = _claimed(context).name
+            return await self.listing.page_in_slices(caller, params.cursor, client)
         except CursorError:
             raise MCPError(_INVALID_PARAMS, "unknown cursor; list again from the start") from None
 

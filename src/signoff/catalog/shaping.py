@@ -23,6 +23,7 @@ _MAPS: Final = ("properties", "patternProperties")
 _LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 _ONES: Final = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then",
                 "else")  # fmt: skip
+_HOLDING: Final = frozenset({*_MAPS, *_LISTS, *_ONES})
 _SKELETON: Final = ("type", "enum", "contentEncoding")
 _WORDS: Final = frozenset({"description", "default", "deprecated", "examples"})
 _REFERENCE: Final = frozenset({"$ref"})
@@ -115,23 +116,20 @@ def _written_out(
 def _mapped(schema: Schema, change: Change) -> Schema:
     """Return `schema` with every schema directly inside it changed."""
     made = dict(schema)
-    for key in _MAPS:
-        members = made.get(key)
-        if isinstance(members, dict):
-            made[key] = {
-                name: change(member) if isinstance(member, dict) else member
-                for name, member in members.items()
-            }
-    for key in _LISTS:
-        branches = made.get(key)
-        if isinstance(branches, list):
-            made[key] = [
-                change(branch) if isinstance(branch, dict) else branch for branch in branches
-            ]
-    for key in _ONES:
-        inner = made.get(key)
-        if isinstance(inner, dict):
-            made[key] = change(inner)
+    for key, value in schema.items():
+        if key not in _HOLDING:  # by far the most
+            continue
+        if isinstance(value, list):
+            if key in _LISTS:
+                made[key] = [change(one) if isinstance(one, dict) else one for one in value]
+        elif isinstance(value, dict):
+            if key in _MAPS:
+                made[key] = {
+                    name: change(member) if isinstance(member, dict) else member
+                    for name, member in value.items()
+                }
+            elif key in _ONES:
+                made[key] = change(value)
     return made
 
 
