@@ -66,7 +66,7 @@ async def test_oauth4webapi_signs_its_requests_and_is_slowed_down(here: Served) 
 @pytest.mark.seed("CIBA-19")
 @pytest.mark.parametrize("method", ["secret", "key"])
 async def test_auth0_auth_js_asks_polls_and_hears_every_end(tmp_path: Path, method: str) -> None:
-    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+    async with served(tmp_path, behind_tls=True, interval_s=3) as here:
         client = here.with_secret if method == "secret" else here.with_key
         environment = here.environment(client)
         found = await node("auth0_auth_js.mjs", "@auth0/auth0-auth-js@1.16.0", **environment)

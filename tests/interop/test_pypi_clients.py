@@ -38,7 +38,7 @@ async def test_requests_oauth2client_asks_and_hears_every_end(here: Served, meth
 
 @pytest.mark.parametrize("method", ["secret", "key"])
 async def test_authlib_gets_tokens_by_the_grants_name(tmp_path: Path, method: str) -> None:
-    async with served(tmp_path, interval_s=1) as here:
+    async with served(tmp_path, interval_s=3) as here:
         client = here.with_secret if method == "secret" else here.with_key
         packages = ("authlib==1.9.9", "requests", "joserfc")
         found = await python("authlib_program.py", *packages, **here.environment(client))
@@ -58,7 +58,7 @@ async def test_authlib_gets_tokens_by_the_grants_name(tmp_path: Path, method: st
 async def test_auth0_python_works_against_us_as_against_its_own(
     tmp_path: Path, version: str, method: str
 ) -> None:
-    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+    async with served(tmp_path, behind_tls=True, interval_s=3) as here:
         client = here.with_secret if method == "secret" else here.with_key
         environment = here.environment(client)
         program = "auth0_python_program.py"
@@ -83,7 +83,7 @@ async def test_auth0_python_works_against_us_as_against_its_own(
 async def test_a_tool_wrapped_by_auth0_ai_runs_after_a_yes_and_never_without(
     tmp_path: Path, method: str
 ) -> None:
-    async with served(tmp_path, behind_tls=True, interval_s=1) as here:
+    async with served(tmp_path, behind_tls=True, interval_s=3) as here:
         client = here.with_secret if method == "secret" else here.with_key
         environment = here.environment(client)
         found = await python("auth0_ai_program.py", "auth0-ai==1.0.2", **environment)
@@ -98,7 +98,7 @@ async def test_a_tool_wrapped_by_auth0_ai_runs_after_a_yes_and_never_without(
         "denied": {"interrupt": "ASYNC_AUTHORIZATION_ACCESS_DENIED", "again_after": None},
         "expired": {"interrupt": "ASYNC_AUTHORIZATION_REQUEST_EXPIRED", "again_after": None},
         "unknown": {"error": "unknown_user_id"},
-        "pending": {"interrupt": "ASYNC_AUTHORIZATION_PENDING", "again_after": 1},
+        "pending": {"interrupt": "ASYNC_AUTHORIZATION_PENDING", "again_after": 3},
         # Without Retry-After it would come too early for ever.
-        "too early": {"interrupt": "ASYNC_AUTHORIZATION_POLLING_ERROR", "again_after": 6},
+        "too early": {"interrupt": "ASYNC_AUTHORIZATION_POLLING_ERROR", "again_after": 8},
     }
