@@ -71,9 +71,7 @@ async def test_the_gate_dies_while_a_person_is_asked_and_the_yes_after_it_is_not
     ("failpoint", "amount", "state", "entries"),
     [
         ("after_redeem", 31, "succeeded", 1),
-        ("after_authorized", 32, "succeeded", 1),
         ("after_claim", 33, "succeeded", 1),
-        ("after_connect", 34, "succeeded", 1),
         ("after_intent", 35, "outcome_unknown", 0),
         ("after_answer", 36, "outcome_unknown", 1),
     ],
@@ -218,6 +216,24 @@ async def test_two_gates_ask_the_same_person_and_each_gets_its_own_answer(
     outcome = await other.call(transfer(72))
     assert "does not accept this gate's key" in outcome.text
     await other.end(signal.SIGKILL)
+
+
+async def test_a_yes_of_somebody_switched_off_while_the_gate_was_dead_sends_nothing(
+    two: Split,
+) -> None:
+    """The last one: Alice is no more."""
+    await two.gate.end()
+    await two.gate.start(SIGNOFF_FAILPOINT="after_authorized")
+    asked = await two.gate.ask(transfer(81))
+    await two.alice.approve(asked.card)
+    await killed(two.gate)
+    with pytest.raises(ClientError):
+        await asked.work
+    await two.sidecar.command("users", "disable", "alice")
+    await two.gate.start()
+    call = await until(ended(two, 81))
+    assert (call["state"], call["note"]) == ("refused", "the approval was taken back")
+    assert two.bank.count(81) == 0
 
 
 async def launched(two: Split, home: Path, document: Any, port: int) -> Server:

@@ -398,3 +398,30 @@ async def test_a_settlement_that_is_none_settles_nothing(settled: Json) -> None:
     client = CibaClient(wire, client_id="g")
     at = datetime(2026, 11, 22, tzinfo=UTC)
     assert await client.report("r", state="outcome_unknown", at=at) == ciba.Heard()
+
+
+async def test_asking_again_leaves_no_trace_of_its_own(provider: Provider) -> None:
+    far = await registered(provider)
+    auth_req_id = await unknown(provider, far)
+    at = provider.database.now()
+    counts: list[int] = []
+    for _ in range(3):
+        await far.client.report(auth_req_id, state="outcome_unknown", at=at, note="why")
+        rows = await provider.database.fetch_all("SELECT count(*) AS n FROM audit")
+        counts.append(rows[0]["n"])
+    assert len(set(counts)) == 1
+
+
+async def test_a_yes_stands_until_somebody_takes_it_back(provider: Provider) -> None:
+    far, other = await registered(provider), await registered(provider, name="Other")
+    auth_req_id = await far.asked()
+    await provider.decide(auth_req_id, client_id=far.id)
+    granted = await far.client.poll(auth_req_id)
+    assert isinstance(granted, ciba.Granted)
+    token = granted.access_token.get_secret_value()
+    assert await far.client.stands(token) is True
+    assert await other.client.stands(token) is False
+    await provider.people.disable("alice", by="operator")
+    assert await far.client.stands(token) is False
+    await provider.people.disable(far.id, by="operator")
+    assert isinstance(await far.client.stands(token), ciba.Unavailable)

@@ -4,6 +4,7 @@ Owns the requests of bc-authorize, of the token endpoint and of the gate's own t
 what their answers mean. Knows no call record and no storage; how a request travels is `wire`'s.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ ASK_PATH: Final = "oauth2/bc-authorize"
 TOKEN_PATH: Final = "oauth2/token"  # noqa: S105 — a path
 WITHDRAW_PATH: Final = "ciba/withdraw"
 OUTCOME_PATH: Final = "ciba/outcome"
+INTROSPECT_PATH: Final = "oauth2/introspect"
 _DEFAULT_INTERVAL_S: Final = 5
 
 
@@ -194,6 +196,23 @@ class CibaClient:
         if note:
             form["note"] = note[:200]
         return await self._tell(OUTCOME_PATH, form)
+
+    async def stands(self, token: str) -> bool | Unavailable:
+        """Tell whether a token of ours was not taken back (RFC 7662).
+
+        In one process nobody has to be asked: each step towards sending looks by itself.
+        """
+        if not self._wire.signs:
+            return True
+        if (closed := self._no_longer()) is not None:
+            return closed
+        key = f"stands {hashlib.sha256(token.encode()).hexdigest()}"
+        reply = await self._wire.post(INTROSPECT_PATH, {"token": token}, key=key)
+        if isinstance(reply, Unavailable):
+            return reply
+        if reply.status != HTTPStatus.OK:
+            return self._wire.unavailable(reply)
+        return reply.members.get("active") is True
 
     async def _tell(self, path: str, form: Mapping[str, str]) -> Heard | Refused | Unavailable:
         if (closed := self._no_longer()) is not None:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from signoff.gate.ciba import Closed
+from signoff.gate.ciba import INTROSPECT_PATH, Closed
 from signoff.gate.wire import Unavailable, Wire
 
-INTROSPECT_PATH: Final = "oauth2/introspect"
 COUNTS_S: Final = 60.0
 """For how long a token that was taken back may still be let in."""
 _REMEMBERED: Final = 4_096

@@ -12,8 +12,13 @@ from http import HTTPStatus
 from typing import Final
 
 from signoff.canonical import Json
-from signoff.gate.ciba import ASK_PATH, OUTCOME_PATH, TOKEN_PATH, WITHDRAW_PATH
-from signoff.gate.introspection import INTROSPECT_PATH
+from signoff.gate.ciba import (
+    ASK_PATH,
+    INTROSPECT_PATH,
+    OUTCOME_PATH,
+    TOKEN_PATH,
+    WITHDRAW_PATH,
+)
 from signoff.gate.wire import Refused, Reply, Unavailable, Wire
 from signoff.tokens.keys import KeySource, KeysUnavailableError
 

@@ -20,7 +20,7 @@ from signoff.gate.answers import UNAVAILABLE, Answer, Finished, Refused, Refused
 from signoff.gate.arrivals import Arrivals
 from signoff.gate.asking import Asker, Freezer
 from signoff.gate.call import ANSWERS_FOR, Call, Event, Facts, State
-from signoff.gate.ciba import CibaClient, Heard, Unavailable
+from signoff.gate.ciba import CibaClient, Unavailable
 from signoff.gate.dispatch import Dispatcher
 from signoff.gate.failpoints import Reach, pass_by
 from signoff.gate.policy import Allow, Ask, Deny, decide
@@ -234,12 +234,11 @@ class Gate:
             self._runner.start(call_id)
         for call_id in await self._calls.unknown():
             call = await self._calls.load(call_id)
-            heard = None if call is None else await self._runner.settled(call)
-            if isinstance(heard, Unavailable):
+            found = None if call is None else await self._runner.teller.found_out(call)
+            if isinstance(found, Unavailable):
                 return
-            if isinstance(heard, Heard) and heard.settled is not None:
-                done, by = heard.settled
-                await self.reconcile(call_id, done=done, by=by)
+            if found is not None:
+                await self.reconcile(call_id, done=found[0], by=found[1])
 
     async def take_back(self, call_id: str, *, why: str) -> bool:
         """End a call of whatever caller of which nothing was sent; False when there is none."""

@@ -21,6 +21,7 @@ from signoff.gate.dispatch import Dispatcher
 from signoff.gate.failpoints import Reach
 from signoff.gate.opening import binding_message
 from signoff.gate.ports import Calls, Lost, Moved, Reused, StoreUnavailableError, SwitchedOff
+from signoff.gate.telling import Teller
 from signoff.gate.verify import TokensRefusedError, Verifier
 from signoff.sealed import SealError
 from signoff.tokens.keys import KeysUnavailableError
@@ -28,23 +29,12 @@ from signoff.tokens.keys import KeysUnavailableError
 # A yes given in the last moment may be fetched for this long after the expiry.
 _REDEEM_WITHIN: Final = timedelta(seconds=120)
 _LEAST_EXPIRY_S: Final = 30
-_TELLS: Final = 6
 _ASK_AGAIN_S: Final = 5.0
-_TOLD_BY_US: Final = frozenset({
-    State.WITHDRAWN,  # perhaps after the yes: then the page would say for ever that it runs
-    State.SUCCEEDED,
-    State.FAILED,
-    State.REFUSED,
-    State.LAPSED,
-    State.OUTCOME_UNKNOWN,
-})
-# The card must go where nobody has decided yet; what the server ended by itself it knows.
-_TAKEN_BACK: Final = frozenset({State.WITHDRAWN, State.REFUSED})
 _logger = logging.getLogger(__name__)
 
 
-class _NotAskedError(Exception):
-    """The authorization server took no request, and may later."""
+class _NotNowError(Exception):
+    """The authorization server did not answer what has to be asked, and may later."""
 
     def __init__(self, answer: ciba.Unavailable) -> None:
         super().__init__(answer.reason)
@@ -72,6 +62,8 @@ class Runner:
         self._reach = reach
         self._pause_s = pause_s
         self._grace_s = grace_s
+        self.teller = Teller(calls=calls, client=client, rest=self._rest, pause_s=pause_s)
+        self._fetched: set[str] = set()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._stopping.set()
@@ -110,7 +102,11 @@ class Runner:
             return
         job = asyncio.get_running_loop().create_task(work, name=name)
         self._jobs[name] = job
-        job.add_done_callback(lambda _: self._jobs.pop(name, None))
+        job.add_done_callback(lambda _: self._over(name))
+
+    def _over(self, name: str) -> None:
+        self._jobs.pop(name, None)
+        self._fetched.discard(name)
 
     async def _run(self, call_id: str) -> None:
         failures = 0
@@ -120,11 +116,11 @@ class Runner:
                 if call is None:
                     return
                 if not call.is_open:
-                    await self._tell(call)
+                    await self.teller.tell(call)
                     return
                 await self._step(call)
                 failures = 0
-            except _NotAskedError as error:
+            except _NotNowError as error:
                 failures += 1
                 if failures == 1:
                     _logger.warning("call %s: %s; it is asked for again", call_id, error)
@@ -146,7 +142,8 @@ class Runner:
             case State.WAITING:
                 await self._wait(call)
             case State.AUTHORIZED:
-                await self._dispatcher.claim(call)
+                if await self._still_stands(call):
+                    await self._dispatcher.claim(call)
             case State.CLAIMED:
                 # Only ever met when the process that claimed it is gone: nothing was sent.
                 if await self._is_left(call):
@@ -156,6 +153,22 @@ class Runner:
                     await self._dispatcher.resume(call)
             case _:
                 return
+
+    async def _still_stands(self, call: Call) -> bool:
+        """Ask whether a yes that was fetched before this process began was taken back since."""
+        over = call.execute_by is not None and self._calls.now() >= call.execute_by
+        if call.id in self._fetched or over:
+            return True
+        try:
+            token = await self._calls.load_payload(call.id, "access_token")
+        except SealError:
+            token = None  # the claim finds that out
+        stands = True if token is None else await self._client.stands(token.decode())
+        if isinstance(stands, ciba.Unavailable):
+            raise _NotNowError(stands)
+        if not stands:
+            await self._calls.move(call, Event.REFUSE, Facts(note="the approval was taken back"))
+        return stands
 
     async def _is_left(self, call: Call) -> bool:
         """Say whether nobody else can be working on the call; wait for its lease if unsure."""
@@ -200,7 +213,7 @@ class Runner:
                 note = f"the approval could not be asked for: {answer.description}"
                 await self._calls.move(call, Event.FAIL, Facts(note=note[:300]))
             case ciba.Unavailable():
-                raise _NotAskedError(answer)
+                raise _NotNowError(answer)
 
     async def _wait(self, call: Call) -> None:
         """Poll until a person or the clock has decided (CIBA Core §11)."""
@@ -303,6 +316,7 @@ class Runner:
         swap = await self._calls.move(call, Event.AUTHORIZE, facts, access_token=access_token)
         match swap:
             case Moved():
+                self._fetched.add(call.id)
                 self._reach("after_authorized")
             case SwitchedOff():
                 note = f"{swap.id} is switched off"
@@ -332,52 +346,17 @@ class Runner:
             )
             await self._calls.record(event)
 
-    async def settled(self, call: Call) -> ciba.Heard | ciba.Refused | ciba.Unavailable | None:
-        """Return what the authorization server has heard of a call of unknown outcome."""
-        try:
-            sealed = await self._calls.load_payload(call.id, "auth_req_id")
-        except SealError:
-            sealed = None
-        if sealed is None:
-            return None
-        at = call.finished_at or self._calls.now()
-        return await self._client.report(sealed.decode(), state=call.state.value, at=at)
-
     def tell_now(self, call: Call) -> None:
         """Tell the authorization server at once how the call ended."""
         self._begin(f"tell {call.id}", self._told(call))
 
     async def _told(self, call: Call) -> None:
         try:
-            await self._tell(call)
+            await self.teller.tell(call)
         except StoreUnavailableError as error:
             _logger.warning("the end of %s is told after the next start: %s", call.id, error)
         except Exception:
             _logger.exception("the end of %s is told after the next start", call.id)
-
-    async def _tell(self, call: Call) -> None:
-        """Tell the authorization server how the call ended, for its page."""
-        try:
-            sealed = await self._calls.load_payload(call.id, "auth_req_id")
-        except SealError:
-            return
-        if sealed is None:
-            return
-        auth_req_id, at = sealed.decode(), call.finished_at or self._calls.now()
-        for attempt in range(1, _TELLS + 1):
-            heard: ciba.Heard | ciba.Refused | ciba.Unavailable = ciba.Heard()
-            if call.decided_at is None and call.state in _TAKEN_BACK:
-                heard = await self._client.withdraw(auth_req_id)
-            if not isinstance(heard, ciba.Unavailable) and call.state in _TOLD_BY_US:
-                heard = await self._client.report(
-                    auth_req_id, state=call.state.value, at=at, note=call.note
-                )
-            if not isinstance(heard, ciba.Unavailable):
-                await self._calls.mark_told(call)
-                return
-            if self._stopping.is_set():
-                return
-            await self._rest(heard.retry_after_s or self._pause_s(attempt))
 
     async def _details(self, call: Call) -> dict[str, Json]:
         """Return the details as they were stored.
@@ -390,10 +369,10 @@ class Runner:
             raise SealError(f"calls.details of {call.id} is gone")
         return cast("dict[str, Json]", parse(frozen.details))
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait, but not past the order to stop."""
-        if seconds <= 0:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+    async def _rest(self, seconds: float) -> bool:
+        """Wait, but not past the order to stop; False when that was given."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+        return not self._stopping.is_set()

@@ -121,6 +121,7 @@ NOTE_OUTCOME: Final = """
 UPDATE approvals SET outcome = :state, outcome_at = :at, outcome_note = :note
 WHERE id = :id AND (outcome_at IS NULL OR outcome_at <= :at)
   AND (reconciled_by IS NULL OR :state <> 'outcome_unknown')
+  AND (outcome IS NOT :state OR outcome_at IS NOT :at OR outcome_note IS NOT :note)
 """
 NOTE_LISTENER: Final = "UPDATE approvals SET listener_left_at = :left WHERE id = :id"
 DUE: Final = """
