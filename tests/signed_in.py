@@ -17,7 +17,7 @@ from signoff.approvals.sessions import DeviceKey, proof_message
 from signoff.catalog.model import User
 from signoff.storage.sessions import Sessions
 from signoff.web.approver_api import ApproverApi
-from signoff.web.machine_clients import AdminApi
+from signoff.web.machine_clients import AdminApi, admin_door
 from signoff.web.session import SignIn
 
 ADMIN = User(id="root", name="Root", admin=True)
@@ -72,9 +72,8 @@ async def site(provider: Provider, *, url: str = ISSUER) -> AsyncGenerator[Site,
         people=provider.people,
         users={**USERS, ADMIN.id: ADMIN},
         sign_in=sign_in,
-        keys=provider.keyring,
+        door=admin_door(ISSUER, keys=provider.keyring, now=now),
         revocations=provider.stores.revocations,
-        now=now,
     ).routes()
     transport = httpx2.ASGITransport(Starlette(routes=routes))
     async with httpx2.AsyncClient(transport=transport, base_url=url) as http:

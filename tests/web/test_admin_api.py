@@ -9,6 +9,7 @@ import pytest
 
 from as_parts import BANK, ISSUER, Provider, basic, refused, running_provider
 from conftest import TurnedClock
+from dpop_parts import KeyHolder
 from signed_in import Device, Site, site
 from signoff.assistant.auth import AccessTokens, Admitted
 from signoff.oauth.clients import CIBA, Issued
@@ -131,6 +132,34 @@ async def test_what_a_client_may_ask_a_person_for_and_how_its_tokens_are_bound_i
         ):
             answer = await here.http.put(path, json=wrong, headers=headers)
             assert answer.status_code == 400, wrong
+
+
+async def test_a_machine_whose_tokens_are_bound_manages_with_a_proof_and_not_without(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    holder = KeyHolder(clock, issuer=ISSUER)
+    manager = await provider.other_client(
+        scopes=["signoff:clients"], audiences=[f"{ISSUER}/m2m"], dpop_bound=True
+    )
+    form = {"grant_type": "client_credentials"}
+    answer = await holder.token(provider.http, form, auth=basic(manager))
+    token, url = answer.json()["access_token"], f"{ISSUER}/m2m/clients"
+    async with site(provider) as here:
+        for headers in (
+            {"authorization": f"Bearer {token}"},
+            {"authorization": f"DPoP {token}"},
+            {
+                "authorization": f"DPoP {token}",
+                "dpop": holder.proof("POST", url, token=token),
+            },
+        ):
+            assert (await here.http.get("/m2m/clients", headers=headers)).status_code == 401
+        headers = {
+            "authorization": f"DPoP {token}",
+            "dpop": holder.proof("GET", url, token=token),
+        }
+        assert (await here.http.get("/m2m/clients?limit=5", headers=headers)).status_code == 200
+        assert (await here.http.get("/m2m/clients", headers=headers)).status_code == 401
 
 
 @pytest.mark.seed("C6")

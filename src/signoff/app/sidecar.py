@@ -31,7 +31,7 @@ from signoff.storage.outbox import Outbox
 from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import StorageError
 from signoff.web.approver_api import ApproverApi
-from signoff.web.machine_clients import AdminApi
+from signoff.web.machine_clients import AdminApi, admin_door
 from signoff.web.pages import Reconcile
 from signoff.web.session import SignIn
 from signoff.web.site import SiteConfig, pages
@@ -71,9 +71,8 @@ class Sidecar:
             people=domain.people,
             users=users,
             sign_in=sign_in,
-            keys=domain.keyring,
+            door=admin_door(issuer, keys=domain.keyring, now=now),
             revocations=self.stores.revocations,
-            now=now,
         )
         return [
             *pages(

@@ -19,8 +19,8 @@ from signoff.catalog.model import User
 from signoff.oauth.clients import CLIENT_CREDENTIALS, Client, ClientError, Issued
 from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
-from signoff.tokens.keys import KeySource, TokenError
-from signoff.tokens.verify import key_id, verify_access_token
+from signoff.resource import ResourceError, ResourceVerifier, Sent
+from signoff.tokens.keys import KeySource
 from signoff.web.json_api import ApiError, Members, endpoint, read_members, text
 from signoff.web.session import PageError, SignIn
 
@@ -47,6 +47,13 @@ class People(Protocol):
         ...
 
 
+def admin_door(issuer: str, *, keys: KeySource, now: Callable[[], datetime]) -> ResourceVerifier:
+    """Return what checks the tokens of machines that manage; bound ones with their proof."""
+    return ResourceVerifier(
+        issuer=issuer, audience=f"{issuer}/m2m", keys=keys, scope=SCOPE, now=now
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminApi:
     """What the admin API works on. `issuer` is ours; its `/m2m` is the audience of admin tokens."""
@@ -56,9 +63,9 @@ class AdminApi:
     people: People
     users: Mapping[str, User]
     sign_in: SignIn
-    keys: KeySource
+    door: ResourceVerifier
+    """`admin_door`."""
     revocations: Revocations
-    now: Callable[[], datetime]
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -86,9 +93,8 @@ class AdminApi:
 
     async def _admin(self, request: Request) -> str:
         """Return who manages: a machine by its token, or an admin by the session."""
-        headers = request.headers.getlist("authorization")
-        if headers:
-            return await self._machine(headers)
+        if "authorization" in request.headers:
+            return await self._machine(request)
         viewer = await self.sign_in.viewer(request)
         if viewer is None:
             raise ApiError(401, "invalid_token", "sign in, or send an access token")
@@ -106,28 +112,28 @@ class AdminApi:
                 )
         return user.id
 
-    async def _machine(self, headers: list[str]) -> str:
-        scheme, _, token = headers[0].partition(" ")
-        refused = ApiError(401, "invalid_token", "the access token is not valid here")
-        if len(headers) > 1 or scheme.lower() != "bearer":
-            raise refused
+    async def _machine(self, request: Request) -> str:
+        sent = Sent(
+            method=request.method,
+            # What the client called: the path is the request's, the rest is ours to say.
+            url=self.issuer + request.url.path,
+            proof=",".join(request.headers.getlist("dpop")),
+        )
         try:
-            claims = verify_access_token(
-                token.strip(" "),
-                keys=await self.keys.keys_for(key_id(token.strip(" "))),
-                issuer=self.issuer,
-                audience=f"{self.issuer}/m2m",
-                now=self.now(),
+            # Two headers joined are no token.
+            token = await self.door.identify(
+                ",".join(request.headers.getlist("authorization")), sent=sent
             )
-        except TokenError as error:
-            raise refused from error
-        client_id, jti, sub = (str(claims[name]) for name in ("client_id", "jti", "sub"))
-        standing = await self.revocations.standing(jti, sub=sub, client_id=client_id)
-        if "cnf" in claims or sub != client_id or not standing:
-            raise refused
-        if SCOPE not in str(claims.get("scope", "")).split(" "):
-            raise ApiError(403, "insufficient_scope", f"the token needs scope {SCOPE}")
-        return client_id
+        except ResourceError as error:
+            if error.code == "insufficient_scope":
+                raise ApiError(403, error.code, f"the token needs scope {SCOPE}") from error
+            raise _refused() from error
+        standing = await self.revocations.standing(
+            token.jti, sub=token.sub, client_id=token.client_id
+        )
+        if token.sub != token.client_id or not standing:
+            raise _refused()
+        return token.client_id
 
     async def _create(self, request: Request, by: str) -> Json:
         given = await read_members(request, _CREATE)
@@ -198,6 +204,10 @@ class AdminApi:
         if client is None or client.role != "machine" or client.origin != "operator":
             raise ApiError(404, "not_found", "there is no such client")
         return client
+
+
+def _refused() -> ApiError:
+    return ApiError(401, "invalid_token", "the access token is not valid here")
 
 
 def _texts(given: Members, name: str) -> list[str] | None:
