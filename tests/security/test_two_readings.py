@@ -285,3 +285,36 @@ async def test_an_assertion_speaks_for_one_client(
         refused(answer, "invalid_request")
     else:
         refused(answer, "invalid_client", status=401)
+
+
+async def test_what_a_client_signs_for_one_use_is_none_for_another(
+    provider: Provider, clock: TurnedClock
+) -> None:
+    """An assertion, a request and a hint are signed by one key for one address, and never mixed."""
+    key = ECKey.generate_key("P-256")
+    jwks = json.dumps({"keys": [key.as_dict(private=False)]})
+    client = await provider.other_client(jwks=jwks)
+    now, client_id = int(clock().timestamp()), client.client.id
+    common: dict[str, Any] = {"iss": client_id, "aud": ISSUER, "iat": now, "exp": now + 60}
+    asked = {"scope": "openid", "login_hint": "alice", "nbf": now, "jti": "r-1"}
+    hinted = {"sub_id": {"format": "opaque", "id": "alice"}, "jti": "h-1"}
+
+    def signed(**claims: Any) -> str:
+        return jwt.encode({"alg": "ES256"}, {**common, **claims}, key)
+
+    def proof(assertion: str) -> dict[str, str]:
+        return {"client_assertion_type": ASSERTION, "client_assertion": assertion}
+
+    async def ask(**form: Any) -> httpx2.Response:
+        return await provider.post("/oauth2/bc-authorize", form, auth=None)
+
+    plain = {"scope": "openid", "login_hint": "alice"}
+    for token in (signed(**asked), signed(**hinted)):  # neither names its sender by `sub`
+        refused(await ask(**plain, **proof(token)), "invalid_client", status=401)
+    # One that does is refused for what it is, so that there is none to be used again.
+    own = [proof(signed(sub=client_id, jti=f"a-{number}")) for number in range(4)]
+    refused(await ask(request=signed(**asked, sub=client_id), **own[0]), "invalid_request")
+    hint = signed(**hinted, sub=client_id)
+    refused(await ask(scope="openid", login_hint_token=hint, **own[1]), "invalid_request")
+    assertion = own[2]["client_assertion"]
+    refused(await ask(request=assertion, **own[3]), "invalid_request")

@@ -113,7 +113,8 @@ def _of_token(hint: str, client: Client, *, profile: Profile, now: datetime) -> 
     except TokenError as error:
         raise OAuthError("invalid_request", failed.description, detail=str(error)) from error
     subject = claims.get("sub_id")
-    if not isinstance(subject, dict):
+    # With `sub` it would pass for an assertion of the client.
+    if not isinstance(subject, dict) or claims.get("sub") == client.id:
         raise failed
     return subject
 

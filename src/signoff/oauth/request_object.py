@@ -57,6 +57,8 @@ async def unwrapped(
         raise _refused(str(error)) from error
     if claims.get("client_id", client.id) != client.id:
         raise _refused("it is another client's")  # RFC 9101 §5: the two must be the same
+    if claims.get("sub") == client.id:
+        raise _refused("it would pass for an assertion of the client")  # RFC 9101 §4
     expires_at = datetime.fromtimestamp(float(cast("float", claims["exp"])), UTC)
     jti = str(claims["jti"])
     if not await directory.spend_jti(client.id, jti, expires_at=expires_at, kind="request_object"):
