@@ -35,6 +35,7 @@ from signoff.oauth.draining import Draining
 from signoff.oauth.host_server import HostParts
 from signoff.oauth.hosts import Hosts
 from signoff.oauth.machine_clients import MachineClients
+from signoff.oauth.operator_hosts import OperatorHosts
 from signoff.oauth.profile import Profile
 from signoff.oauth.server import authorization_server
 from signoff.sealed import Sealer
@@ -45,6 +46,7 @@ from signoff.storage.connections import SqliteConnections
 from signoff.storage.devices import SqliteDevices
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.keys import SqliteKeys
+from signoff.storage.operator_hosts import SqliteOperatorHosts
 from signoff.storage.people import SqlitePeople
 from signoff.storage.provider import provider_stores
 from signoff.storage.revocations import SqliteRevocations
@@ -79,6 +81,7 @@ class HostHouse:
     directory: Directory
     documents: ClientDocuments
     connections: SqliteConnections
+    hosts: OperatorHosts
     draining: Draining
     routes: list[tuple[str, set[str]]]
 
@@ -354,6 +357,9 @@ async def host_house(
             directory=directory,
             documents=read,
             connections=connections,
+            hosts=OperatorHosts(
+                SqliteOperatorHosts(database), user_ids=USERS.keys(), now=database.now
+            ),
             draining=draining,
             routes=[(one.path, set(one.methods or ())) for one in routes if isinstance(one, Route)],
         )

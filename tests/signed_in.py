@@ -15,8 +15,11 @@ from starlette.applications import Starlette
 from as_parts import ISSUER, USERS, Provider
 from signoff.approvals.sessions import DeviceKey, proof_message
 from signoff.catalog.model import User
+from signoff.oauth.operator_hosts import OperatorHosts
+from signoff.storage.operator_hosts import SqliteOperatorHosts
 from signoff.storage.sessions import Sessions
 from signoff.web.approver_api import ApproverApi
+from signoff.web.hosts_api import HostsApi
 from signoff.web.machine_clients import AdminApi, admin_door
 from signoff.web.session import SignIn
 
@@ -66,7 +69,7 @@ async def site(provider: Provider, *, url: str = ISSUER) -> AsyncGenerator[Site,
     sign_in = SignIn(sessions, public_url=url)
     now = provider.database.now
     routes = ApproverApi(approvals=provider.approvals, sign_in=sign_in, now=now).routes()
-    routes += AdminApi(
+    admin = AdminApi(
         issuer=ISSUER,
         clients=provider.clients,
         people=provider.people,
@@ -74,7 +77,11 @@ async def site(provider: Provider, *, url: str = ISSUER) -> AsyncGenerator[Site,
         sign_in=sign_in,
         door=admin_door(ISSUER, keys=provider.keyring, now=now),
         revocations=provider.stores.revocations,
-    ).routes()
+    )
+    hosts = OperatorHosts(
+        SqliteOperatorHosts(provider.database), user_ids=USERS.keys(), now=provider.database.now
+    )
+    routes += [*admin.routes(), *HostsApi(admin=admin, hosts=hosts).routes()]
     transport = httpx2.ASGITransport(Starlette(routes=routes))
     async with httpx2.AsyncClient(transport=transport, base_url=url) as http:
         yield Site(http=http, sessions=sessions, sign_in=sign_in, url=url)

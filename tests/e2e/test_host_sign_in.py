@@ -10,6 +10,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 import yaml
+from mcp.shared.auth import OAuthClientInformationFull
+from pydantic import AnyUrl
 
 from assistants import Era, text
 from desk_host import Host, status
@@ -86,6 +88,28 @@ async def test_a_tool_that_needs_more_asks_the_person_again(house: House, person
     assert host.memory.tokens.scope == "mcp accounts.read"
 
 
+async def test_a_host_that_the_operator_made_known_signs_in_without_registering(
+    house: House, person: SignIn
+) -> None:
+    host = Host(house.server, await person(house.server))
+    uri = "http://127.0.0.1/callback"
+    made = await house.server.command("hosts", "create", "Ours", "--redirect-uri", uri, "--json")
+    client_id = json.loads(made)["client_id"]
+    host.memory.client = OAuthClientInformationFull(
+        client_id=client_id,
+        redirect_uris=[AnyUrl(host.redirect_uri)],
+        token_endpoint_auth_method="none",
+    )
+    async with host.connected() as client:
+        assert (await client.list_tools()).tools
+    assert _parameter(host, "client_id") == [client_id]
+    assert await host.person.page.title() == "Back"
+    assert host.memory.tokens is not None
+    assert await status(house.server, host.memory.tokens.access_token) == 200
+    await house.server.command("hosts", "delete", client_id)
+    assert await status(house.server, host.memory.tokens.access_token) == 401
+
+
 async def test_a_host_refreshes_by_itself_and_asks_nobody(house: House, person: SignIn) -> None:
     host = Host(house.server, await person(house.server))
     async with host.connected() as client:
@@ -135,7 +159,11 @@ async def test_a_token_ends_with_whom_it_was_given_to_or_by(
 
 
 def _asked_scope(host: Host) -> list[str]:
-    return [parse_qs(urlsplit(url).query)["scope"][0] for url in host.asked]
+    return _parameter(host, "scope")
+
+
+def _parameter(host: Host, name: str) -> list[str]:
+    return [parse_qs(urlsplit(url).query)[name][0] for url in host.asked]
 
 
 def _all_of(error: BaseException) -> str:

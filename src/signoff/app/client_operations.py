@@ -12,6 +12,7 @@ from typing import Final, cast
 from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
 from signoff.oauth.clients import (
+    AUTHORIZATION_CODE,
     CIBA,
     CLIENT_CREDENTIALS,
     REFRESH_TOKEN,
@@ -93,6 +94,8 @@ class ClientOperations:
 
     async def update(self, parameters: Parameters) -> Json:
         before = await self._clients.show(_text(parameters, "client_id"))
+        if AUTHORIZATION_CODE in before.grant_types:
+            raise ClientError(f"{before.id} is a host: signoff hosts delete, and create it anew")
         dpop, jwks = parameters.get("dpop"), _maybe(parameters, "jwks")
         if jwks is not None and before.auth_method != "private_key_jwt":
             raise ClientError(f"{before.id} has a secret, and brings no keys: create another")

@@ -11,10 +11,12 @@ from signoff.app.store import Store
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import Catalogue
 from signoff.oauth.machine_clients import MachineClients
+from signoff.oauth.operator_hosts import OperatorHosts
 from signoff.storage.approvals import SqliteApprovals
 from signoff.storage.calls import SqliteCalls
 from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
+from signoff.storage.operator_hosts import SqliteOperatorHosts
 from signoff.storage.people import SqlitePeople
 from signoff.storage.sessions import Reach, Sessions
 from signoff.tokens.client_keys import ClientKeys
@@ -33,6 +35,7 @@ class Domain:
     calls: SqliteCalls
     client_store: SqliteClients
     clients: MachineClients
+    hosts: OperatorHosts
     people: SqlitePeople
     sessions: Sessions
     reach: Reach
@@ -58,6 +61,9 @@ async def over(store: Store, catalogue: Catalogue) -> Domain:
             user_ids=catalogue.users.keys(),
             now=database.now,
             details_types=catalogue.details_types.keys(),
+        ),
+        hosts=OperatorHosts(
+            SqliteOperatorHosts(database), user_ids=catalogue.users.keys(), now=database.now
         ),
         people=SqlitePeople(database),
         sessions=Sessions(database, lifetime=lifetime),

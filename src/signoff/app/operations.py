@@ -12,6 +12,7 @@ from signoff.app.client_operations import ClientOperations
 from signoff.app.consent_operations import ConsentOperations
 from signoff.app.domain import Domain
 from signoff.app.gate_operations import GateOperations
+from signoff.app.host_operations import HostOperations
 from signoff.app.roles import Role, belonging_elsewhere, refusing
 from signoff.approvals.service import MAX_REASON
 from signoff.audit import Broken, Intact
@@ -65,6 +66,7 @@ class Operations:
             **ClientOperations(
                 self.clients, self.people, end_calls_of=self._end_calls_of
             ).handlers(),
+            **HostOperations(self._domain.hosts).handlers(),
             **ConsentOperations(SqliteConnections(self.database)).handlers(),
             "users.list": self.list_users,
             "users.disable": self.disable_user,

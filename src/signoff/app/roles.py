@@ -16,7 +16,7 @@ from signoff.storage.role import load_role, settle_role
 
 __all__ = ["Role", "belonging_elsewhere", "fitting", "refusing", "role_of", "settled_role"]
 
-_OF_PEOPLE: Final = frozenset({"login", "users", "clients", "consents"})
+_OF_PEOPLE: Final = frozenset({"login", "users", "clients", "hosts", "consents"})
 _WHOSE: Final[Mapping[Role, str]] = {
     "all": "a signoff that has everything in one process",
     "sidecar": "a sidecar",

@@ -31,6 +31,7 @@ from signoff.storage.outbox import Outbox
 from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import StorageError
 from signoff.web.approver_api import ApproverApi
+from signoff.web.hosts_api import HostsApi
 from signoff.web.machine_clients import AdminApi, admin_door
 from signoff.web.pages import Reconcile
 from signoff.web.session import SignIn
@@ -87,6 +88,7 @@ class Sidecar:
             *self.hosts.pages(site_config, self.profile, self.directory, domain.sessions),
             *approver.routes(),
             *admin.routes(),
+            *HostsApi(admin=admin, hosts=domain.hosts).routes(),
         ]
 
     def tasks(self) -> list[Task]:

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "consents": "consents",
     "demo": "server",
     "gate": "gate",
+    "hosts": "hosts",
     "init": "catalogue",
     "login": "admin",
     "serve": "server",

@@ -49,7 +49,7 @@ class Host:
     client: Client
     redirect_uris: tuple[str, ...]
     known_since: datetime
-    source: Literal["registered", "document"]
+    source: Literal["operator", "registered", "document"]
 
 
 class HostStore(Protocol):

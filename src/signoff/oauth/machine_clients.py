@@ -169,6 +169,8 @@ class MachineClients:
             ClientError: there is no such client, it has no secret, or the overlap is too long.
         """
         client = await self.show(client_id)
+        if client.auth_method == "none":
+            raise ClientError(f"{client_id} is a public host and has no secret")
         if client.auth_method != "client_secret":
             raise ClientError(f"{client_id} signs with its own key and has no secret")
         if not timedelta(0) <= overlap <= _MAX_OVERLAP:

@@ -28,12 +28,15 @@ SELECT clients.*, registrations.redirect_uris, registrations.registered_at,
 FROM registrations JOIN clients ON clients.id = registrations.client_id
 WHERE clients.id = :id AND (expires_at IS NULL OR expires_at > :now)
 """
-LATELY: Final = "SELECT count(*) AS n FROM registrations WHERE registered_at > :since"
+LATELY: Final = """
+SELECT count(*) AS n FROM registrations WHERE registered_at > :since AND token_hash IS NOT NULL
+"""
 # Nobody said yes to it within a day: whoever registered it has gone.
 FORGET: Final = """
 DELETE FROM clients WHERE id IN
   (SELECT client_id FROM registrations JOIN clients ON clients.id = client_id
-   WHERE registered_at < :before AND clients.last_used_at IS NULL LIMIT 8)
+   WHERE registered_at < :before AND clients.last_used_at IS NULL AND token_hash IS NOT NULL
+   LIMIT 8)
 """
 ADD_CLIENT: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, grant_types, scopes,
@@ -87,7 +90,7 @@ class SqliteHosts:
     async def host(self, client_id: str) -> Host | None:
         """Return the registered host with this id."""
         row = await self._database.fetch_one(FIND, self._at(client_id))
-        return None if row is None else _host(row)
+        return None if row is None else read_host(row)
 
     async def register(
         self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
@@ -118,7 +121,7 @@ class SqliteHosts:
         row = await self._database.fetch_one(FIND, self._at(client_id))
         if row is None or row["token_hash"] != token:
             return None
-        host = _host(row)
+        host = read_host(row)
         claims = Claims(
             name=host.client.name,
             redirect_uris=host.redirect_uris,
@@ -231,16 +234,19 @@ def _params(
     }
 
 
-def _host(row: Row) -> Host:
+def read_host(row: Row) -> Host:
+    """Read a row of `clients` with its registration."""
     since = from_us(row["registered_at"])
     client = Client(
         id=row["id"],
         name=row["name"],
-        origin="self",
+        origin=row["origin"],
         auth_method=row["auth_method"],
         grant_types=frozenset(row["grant_types"].split()),
         scopes=tuple(json.loads(row["scopes"])),
         created_at=since,
+        secret_start=row["secret_start"],
+        last_used_at=None if row["last_used_at"] is None else from_us(row["last_used_at"]),
         disabled=bool(row["disabled"]),
         dpop_bound=bool(row["dpop_bound"]),
     )
@@ -248,5 +254,5 @@ def _host(row: Row) -> Host:
         client=client,
         redirect_uris=tuple(json.loads(row["redirect_uris"])),
         known_since=since,
-        source="registered",
+        source="operator" if row["origin"] == "operator" else "registered",
     )

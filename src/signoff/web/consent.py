@@ -142,7 +142,7 @@ class ConsentPages:
             logout_csrf=viewer.csrf("logout"),
             name=show(host.client.name),
             client_id=show(host.client.id),
-            documented=host.source == "document",
+            source=host.source,
             redirect_uri=show(asked.redirect_uri),
             place=show(place(asked.redirect_uri)),
             near=is_near(asked.redirect_uri),

@@ -71,17 +71,19 @@ class AdminApi:
         """Return the routes."""
         one = "/m2m/clients/{id}"
         return [
-            Route("/m2m/clients", self._guarded(self._create, status=201), methods=["POST"]),
-            Route("/m2m/clients", self._guarded(self._list), methods=["GET"]),
-            Route(one, self._guarded(self._show), methods=["GET"]),
-            Route(one, self._guarded(self._update), methods=["PUT", "PATCH"]),
-            Route(one, self._guarded(self._delete), methods=["DELETE"]),
-            Route(f"{one}/rotate", self._guarded(self._rotate), methods=["POST"]),
+            Route("/m2m/clients", self.guarded(self._create, status=201), methods=["POST"]),
+            Route("/m2m/clients", self.guarded(self._list), methods=["GET"]),
+            Route(one, self.guarded(self._show), methods=["GET"]),
+            Route(one, self.guarded(self._update), methods=["PUT", "PATCH"]),
+            Route(one, self.guarded(self._delete), methods=["DELETE"]),
+            Route(f"{one}/rotate", self.guarded(self._rotate), methods=["POST"]),
         ]
 
-    def _guarded(
+    def guarded(
         self, handler: Callable[[Request, str], Awaitable[Json]], *, status: int = 200
     ) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that only an admin reaches; the handler is told who it is."""
+
         async def answer(request: Request) -> tuple[Json, int]:
             by = await self._admin(request)
             try:

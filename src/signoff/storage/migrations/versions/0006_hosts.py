@@ -6,12 +6,13 @@ revision = "0006"
 down_revision = "0005"
 
 TABLES = (
-    # What a host said of itself when it registered (RFC 7591). `token_hash` opens its management.
+    # What a host said of itself when it registered (RFC 7591), or the operator of it. `token_hash`
+    # opens its management; a host that the operator made has none.
     """
     CREATE TABLE registrations (
       client_id TEXT PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
       redirect_uris TEXT NOT NULL,
-      token_hash BLOB NOT NULL,
+      token_hash BLOB,
       registered_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID
     """,

@@ -1,0 +1,80 @@
+"""The commands about MCP hosts, and the JSON of a host.
+
+Owns how an operator's words become a host. What a host may be stands in `oauth.operator_hosts`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
+
+from signoff.canonical import Json
+from signoff.desk.admin import AdminError, AdminHandler
+from signoff.oauth.clients import ClientError
+from signoff.oauth.hosts import Host
+from signoff.oauth.operator_hosts import OperatorHosts
+from signoff.storage.operator import OPERATOR
+
+Parameters = Mapping[str, Json]
+
+
+class HostOperations:
+    """The operations on hosts."""
+
+    def __init__(self, hosts: OperatorHosts) -> None:
+        self._hosts = hosts
+
+    def handlers(self) -> Mapping[str, AdminHandler]:
+        """Return the operations by name."""
+        return {
+            "hosts.create": _refusing(self.create),
+            "hosts.list": _refusing(self.list),
+            "hosts.show": _refusing(self.show),
+            "hosts.delete": _refusing(self.delete),
+        }
+
+    async def create(self, parameters: Parameters) -> Json:
+        uris = parameters.get("redirect_uris")
+        host, issued = await self._hosts.create(
+            name=str(parameters.get("name", "")),
+            redirect_uris=cast("list[str]", uris if isinstance(uris, list) else []),
+            by=OPERATOR,
+            confidential=parameters.get("confidential") is True,
+            device=parameters.get("device") is True,
+        )
+        secret = {} if issued.secret is None else {"client_secret": issued.secret}
+        return {"client_id": host.client.id, **secret, **describe_host(host)}
+
+    async def list(self, parameters: Parameters) -> Json:
+        del parameters
+        return [describe_host(host) for host in await self._hosts.list(limit=200)]
+
+    async def show(self, parameters: Parameters) -> Json:
+        return describe_host(await self._hosts.show(str(parameters.get("client_id"))))
+
+    async def delete(self, parameters: Parameters) -> Json:
+        await self._hosts.delete(str(parameters.get("client_id")), by=OPERATOR)
+        return {}
+
+
+def describe_host(host: Host) -> dict[str, Json]:
+    """Return what the operator sees of a host."""
+    client, used = host.client, host.client.last_used_at
+    return {
+        "client_id": client.id,
+        "name": client.name,
+        "source": host.source,
+        "confidential": client.auth_method != "none",
+        "redirect_uris": " ".join(host.redirect_uris),
+        "disabled": client.disabled,
+        "known_since": host.known_since.isoformat(timespec="seconds"),
+        "last_used_at": None if used is None else used.isoformat(timespec="seconds"),
+    }
+
+
+def _refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
+    async def handler(parameters: Parameters) -> Json:
+        try:
+            return await operation(parameters)
+        except ClientError as error:
+            raise AdminError(str(error)) from error
+
+    return handler

@@ -1,0 +1,131 @@
+"""Hosts in SQLite as the operator sees them: made beforehand, registered, or read from a document.
+
+Implements `oauth.operator_hosts.OperatorHostStore`. A host that the operator made is a registration
+without a token: nobody can manage it over HTTP, and it is not forgotten when nobody uses it.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from signoff.audit import AuditEvent
+from signoff.oauth.clients import Client
+from signoff.oauth.hosts import Host, is_document_id
+from signoff.storage import consents
+from signoff.storage.clock import from_us, to_us
+from signoff.storage.hosts import FIND, read_host
+from signoff.storage.people import end_open
+from signoff.storage.sqlite import Database, Row, Tx
+
+TAKEN: Final = "SELECT 1 FROM clients WHERE id = :id"
+ADD_CLIENT: Final = """
+INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, secret_start, grant_types,
+                     scopes, audiences, metadata, created_at, updated_at)
+VALUES (:id, :name, 'machine', 'operator', :auth_method, :secret_hash, :secret_start, :grant_types,
+        '[]', '[]', '{}', :now, :now)
+"""
+ADD: Final = """
+INSERT INTO registrations (client_id, redirect_uris, token_hash, registered_at)
+VALUES (:id, :redirect_uris, NULL, :now)
+"""
+LIST: Final = """
+SELECT clients.*, registrations.redirect_uris, registrations.registered_at,
+       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
+FROM registrations JOIN clients ON clients.id = registrations.client_id
+ORDER BY registered_at DESC, clients.id LIMIT :limit
+"""
+LIST_DOCUMENTS: Final = """
+SELECT client_id, name, redirect_uris, grant_types, first_seen_at,
+       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = client_id) AS disabled
+FROM client_documents WHERE :id IS NULL OR client_id = :id
+ORDER BY first_seen_at DESC, client_id LIMIT :limit
+"""
+REMOVE: Final = """
+DELETE FROM clients
+WHERE id = :id AND EXISTS (SELECT 1 FROM registrations WHERE client_id = :id)
+"""
+
+
+class SqliteOperatorHosts:
+    """Implements `oauth.operator_hosts.OperatorHostStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, host: Host, *, secret: bytes | None, by: str) -> bool:
+        """Keep a host; False when its id is taken."""
+        client = host.client
+
+        def job(tx: Tx) -> bool:
+            if tx.one(TAKEN, {"id": client.id}) is not None:
+                return False
+            params = {
+                "id": client.id,
+                "name": client.name,
+                "auth_method": client.auth_method,
+                "secret_hash": secret,
+                "secret_start": client.secret_start,
+                "grant_types": " ".join(sorted(client.grant_types)),
+                "redirect_uris": json.dumps(host.redirect_uris),
+                "now": tx.now_us,
+            }
+            tx.execute(ADD_CLIENT, params)
+            tx.execute(ADD, params)
+            facts = AuditEvent(
+                event="client.created",
+                subject=client.id,
+                actor=by,
+                details={"redirect_uris": [*host.redirect_uris]},
+            )
+            tx.audit(facts)
+            return True
+
+        return await self._database.write(job)
+
+    async def list(self, *, limit: int) -> Sequence[Host]:
+        """Return hosts of every source, the newest first."""
+        params = {"id": None, "limit": limit}
+        hosts = [read_host(row) for row in await self._database.fetch_all(LIST, params)]
+        hosts += [
+            _documented(row) for row in await self._database.fetch_all(LIST_DOCUMENTS, params)
+        ]
+        return sorted(hosts, key=lambda host: host.known_since, reverse=True)[:limit]
+
+    async def find(self, client_id: str) -> Host | None:
+        """Return a host of any source."""
+        if is_document_id(client_id):
+            row = await self._database.fetch_one(LIST_DOCUMENTS, {"id": client_id, "limit": 1})
+            return None if row is None else _documented(row)
+        params = {"id": client_id, "now": to_us(self._database.now())}
+        row = await self._database.fetch_one(FIND, params)
+        return None if row is None else read_host(row)
+
+    async def remove(self, client_id: str, *, by: str) -> bool:
+        """Delete a host with everything it was given; False when it is gone."""
+
+        def job(tx: Tx) -> bool:
+            if not tx.execute(REMOVE, {"id": client_id}):
+                return False
+            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
+            end_open(tx, client_id, actor=by)
+            consents.revoke_all(tx, client_id, why="client_deleted", by=by)
+            return True
+
+        return await self._database.write(job)
+
+
+def _documented(row: Row) -> Host:
+    client = Client(
+        id=row["client_id"],
+        name=row["name"],
+        origin="self",
+        auth_method="none",
+        grant_types=frozenset(row["grant_types"].split()),
+        disabled=bool(row["disabled"]),
+    )
+    return Host(
+        client=client,
+        redirect_uris=tuple(json.loads(row["redirect_uris"])),
+        known_since=from_us(row["first_seen_at"]),
+        source="document",
+    )
