@@ -35,6 +35,7 @@ def shown(run: Any, client_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.seed("C6")
+@pytest.mark.seed("CIBA-8")
 def test_update_changes_what_is_given_and_leaves_the_rest(run: Any) -> None:
     client = made(run, "nightly", "--scope", "a", "--audience", "https://x.example", "--days", "3")
     before = shown(run, client["client_id"])

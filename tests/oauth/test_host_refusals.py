@@ -34,6 +34,20 @@ REGISTERED: list[tuple[dict[str, Any], str, str]] = [
     ({"client_name": "x" * 101}, METADATA, NAME),
     ({"client_name": "a\u202eb"}, METADATA, NAME),
     ({"scope": ["mcp"]}, METADATA, "scope is a string"),
+    *(
+        ({name: value}, METADATA, "asking people by a backchannel is the operator's to allow")
+        for name, value in {
+            "backchannel_token_delivery_mode": "carrier",
+            "backchannel_client_notification_endpoint": "https://a.example/cb",
+            "backchannel_authentication_request_signing_alg": "ES256",
+            "backchannel_user_code_parameter": True,
+        }.items()
+    ),
+    (
+        {"authorization_details_types": ["payment"]},
+        METADATA,
+        "authorization details are the operator's to allow",
+    ),
     (
         {"dpop_bound_access_tokens": "yes"},
         METADATA,
@@ -156,6 +170,7 @@ def worded(answer: httpx2.Response, code: Any, words: str, *, status: int = 400)
     assert re.fullmatch(r"[\x20\x21\x23-\x5b\x5d-\x7e]+", words)
 
 
+@pytest.mark.seed("CIBA-6")
 async def test_a_registration_is_refused_in_these_very_words(house: HostHouse) -> None:
     for changed, code, words in REGISTERED:
         answer = await house.http.post("/oauth2/register", json=registration(**changed))
