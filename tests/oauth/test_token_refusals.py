@@ -134,6 +134,10 @@ class Desk:
     async def bound(self) -> httpx2.Response:
         return await self.send(MACHINE, client=await self.provider.other_client(dpop_bound=True))
 
+    async def not_given(self) -> httpx2.Response:
+        machine = await self.provider.other_client(grant_types=["client_credentials"])
+        return await self.send({"grant_type": CIBA, "auth_req_id": "x"}, client=machine)
+
     async def machine(self, **more: Any) -> httpx2.Response:
         return await self.send({**MACHINE, **more})
 
@@ -178,6 +182,12 @@ CASES: dict[str, tuple[Send, str, str, int]] = {
         lambda d: d.send({"grant_type": "authorization_code"}),
         "unsupported_grant_type",
         "this server does not have this grant type",
+        400,
+    ),
+    "a grant not given": (
+        Desk.not_given,
+        "unauthorized_client",
+        "the client may not use this grant",
         400,
     ),
     "scope": (lambda d: d.machine(scope="admin"), "invalid_scope", SCOPES, 400),
