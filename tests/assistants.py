@@ -53,7 +53,7 @@ def stdio_arguments(server: Server) -> list[str]:
     """Return the command line of a host that starts signoff itself."""
     return [
         *SIGNOFF, "serve", "--stdio", "--config", str(server.config), "--port", str(server.port),
-        "--data-dir", str(server.data_dir),
+        "--data-dir", str(server.data_dir), "--role", server.role,
     ]  # fmt: skip
 
 

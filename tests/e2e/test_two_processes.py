@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 import httpx2
 import pytest
 import pytest_asyncio
+from mcp import MCPError
 
-from assistants import over_http, text
+from assistants import over_http, over_stdio, text
 from desk_host import Host, status
-from harness import SignIn, transfer, until
+from harness import Server, SignIn, free_port, transfer, until
 from two_processes import Split, split
 
 
@@ -100,8 +101,29 @@ async def test_a_host_signs_its_person_in_at_the_sidecar(two: Split, person: Sig
     assert tokens is not None
     assert registered is not None
     assert await status(two.gate, tokens.access_token) == 200
+    (shown,) = await two.sidecar.operate("consents.list")
+    assert shown["last_used_at"] is not None
     for wrong in (tokens.access_token[:-8] + "AAAAAAAA", tokens.refresh_token or ""):
         assert await status(two.gate, wrong) == 401
+
+
+async def test_a_host_over_stdio_gets_the_tools_of_the_gate(two: Split) -> None:
+    async with over_stdio(two.gate, name="impatient") as client:
+        result = await client.call_tool("transfer_funds", transfer(17))
+        (card,) = await until(two.alice.waiting)
+        await two.alice.deny(card)
+    assert result.structured_content is not None
+    assert result.structured_content["approve_at"].startswith(two.sidecar.url)
+
+
+async def test_a_host_over_stdio_is_not_let_in_at_the_sidecar(two: Split) -> None:
+    gate = Server(
+        port=free_port(), data_dir=two.sidecar.data_dir, config=two.gate.config,
+        environment={}, role="mcp",
+    )  # fmt: skip
+    async with over_stdio(gate) as client:
+        with pytest.raises(MCPError, match="give it a --data-dir of its own"):
+            await client.list_tools()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from signoff.catalog.model import HeaderTemplate, Policy, PolicyRule, Reference,
 from signoff.gate.call import Event, State
 from signoff.gate.ports import Moved
 from signoff.storage.people import SqlitePeople
+from signoff.storage.settlements import SqliteSettlements
 from signoff.storage.sqlite import Database
 
 
@@ -225,6 +226,53 @@ async def test_the_page_hears_how_the_call_ended(home: House) -> None:
         while (await home.card(call)).outcome is None:
             assert await watch.changed(10)
     assert (await home.card(call)).outcome == "succeeded"
+
+
+async def test_what_the_page_did_not_hear_is_told_when_it_can(build: Build) -> None:
+    away, told = asyncio.Event(), asyncio.Event()
+    away.set()
+
+    def cut_off(app: ASGIApp) -> ASGIApp:
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].endswith("/outcome") and away.is_set():
+                told.set()
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await app(scope, receive, send)
+
+        return served
+
+    async with build(wrap=cut_off) as home:
+        call = await home.pay()
+        await home.decide(call)
+        await home.ended(call)
+        await told.wait()
+        card = await home.card(call)
+        assert (card.outcome, await home.calls.untold()) == (None, [call.id])
+        away.clear()
+        with home.approvals.changes.watch("approval", card.id) as watch:
+            while (await home.card(call)).outcome is None:
+                await home.gate.remind()
+                await watch.changed(0.1)
+        assert (await home.card(call)).outcome == "succeeded"
+
+
+async def test_what_a_person_found_out_elsewhere_is_heard(home: House) -> None:
+    home.bank.status = 500
+    call = await home.pay()
+    await home.decide(call)
+    await home.ended(call)
+    card = await home.card(call)
+    with home.approvals.changes.watch("approval", card.id) as watch:
+        while (await home.card(call)).outcome != "outcome_unknown":
+            assert await watch.changed(10)
+    await home.gate.remind()
+    assert (await home.ended(call)).state is State.OUTCOME_UNKNOWN
+    assert await SqliteSettlements(home.database).settle(card.id, done=False, by="alice")
+    await home.gate.remind()
+    ended = await home.ended(call)
+    assert (ended.state, ended.note) == (State.FAILED, "alice marked it as not done")
 
 
 async def test_nobody_decides_in_time_and_the_call_expires(home: House, clock: Clock) -> None:

@@ -79,7 +79,7 @@ class Hosting:
 
 def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting:
     """Build it."""
-    registered = SqliteHosts(database)
+    registered, connections = SqliteHosts(database), SqliteConnections(database)
     documents = ClientDocuments(registered, now=database.now) if config.client_documents else None
     return Hosting(
         database=database,
@@ -88,9 +88,10 @@ def hosting(database: Database, sealer: Sealer, config: ServerConfig) -> Hosting
             devices=SqliteDevices(database, sealer),
             registrations=registered,
             changes=database.changes,
+            used=connections.used,
         ),
         hosts=Hosts(registered, documents),
-        connections=SqliteConnections(database),
+        connections=connections,
     )
 
 

@@ -3,7 +3,7 @@
 Owns which of them there are. The pages on which a person decides are `web/connecting.py`'s.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,12 +25,13 @@ from signoff.oauth.token import Grant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostParts:
-    """What hosts need kept. `changes` wakes held polls of devices."""
+    """What hosts need kept. `changes` wakes held polls of devices, `used` notes a consent's use."""
 
     codes: CodeStore
     devices: DeviceStore
     registrations: RegistrationStore
     changes: Changes
+    used: Callable[[str], Awaitable[object]] | None = None
 
 
 def host_grants(

@@ -5,7 +5,7 @@ reason is `active: false`, and a token that is not the client's is revoked for n
 answer tells why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol, cast
 
@@ -72,8 +72,11 @@ class TokenEndpoints:
         revocations: Revocations,
         *,
         refresh_tokens: RefreshRevocation,
+        used: Callable[[str], Awaitable[object]] | None = None,
         now: Callable[[], datetime],
     ) -> None:
+        """`used` notes that a consent is made use of, at an MCP edge elsewhere that asks."""
+        self._used = used
         self._profile, self._authenticator, self._keyring = profile, authenticator, keyring
         self._revocations, self._refresh_tokens, self._now = revocations, refresh_tokens, now
 
@@ -90,6 +93,9 @@ class TokenEndpoints:
             or not await self._standing(claims)
         ):
             return _INACTIVE
+        consent_id = claims.get(CONSENT_CLAIM)
+        if self._used is not None and client.role == "gate" and isinstance(consent_id, str):
+            await self._used(consent_id)
         told = {name: claims[name] for name in _TOLD if name in claims}
         return {"active": True, "token_type": "DPoP" if "cnf" in claims else "Bearer", **told}
 

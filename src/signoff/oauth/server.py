@@ -122,6 +122,7 @@ def authorization_server(
         keyring,
         stores.revocations,
         refresh_tokens=stores.refresh_tokens,
+        used=None if hosts is None else hosts.used,
         now=now,
     )
     gate_endpoints = GateEndpoints(authenticator, approvals, stores.settlements)
