@@ -132,6 +132,7 @@ async def test_the_first_poll_may_come_at_once(provider: Provider) -> None:
     refused(await provider.poll(auth_req_id), "authorization_pending")
 
 
+@pytest.mark.seed("P17")
 @pytest.mark.seed("B16")
 @pytest.mark.seed("CIBA-44")
 async def test_polling_too_fast_costs_five_seconds_each_time_for_good(
@@ -178,6 +179,7 @@ async def test_a_held_poll_is_answered_by_the_decision(provider: Provider, prefe
     assert (await poll).status_code == 200
 
 
+@pytest.mark.seed("P16")
 async def test_a_held_poll_hears_of_a_denial_with_its_reason(provider: Provider) -> None:
     auth_req_id = await provider.asked()
     poll = asyncio.create_task(provider.poll(auth_req_id, wait=25))

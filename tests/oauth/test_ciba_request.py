@@ -306,6 +306,24 @@ async def test_a_client_that_took_the_ping_is_told_once(provider: Provider, stat
         assert here.heard.empty()
 
 
+@pytest.mark.seed("CIBA-39")
+@pytest.mark.seed("P1")
+async def test_a_yes_to_one_of_several_requests_leaves_the_others_waiting(
+    provider: Provider,
+) -> None:
+    client = await provider.other_client()
+    asked = [
+        (await provider.post(PATH, {**PLAIN, "binding_message": name}, auth=basic(client))).json()
+        for name in ("run a report", "close the account")
+    ]
+    ids = [one["auth_req_id"] for one in asked]
+    await provider.decide(ids[0], client_id=client.client.id)
+    refused(await provider.poll(ids[1], auth=basic(client)), "authorization_pending")
+    await provider.decide(ids[1], "deny", client_id=client.client.id)
+    refused(await provider.poll(ids[1], auth=basic(client)), "access_denied")
+    assert (await provider.poll(ids[0], auth=basic(client))).status_code == 200
+
+
 @pytest.mark.seed("CIBA-69")
 async def test_a_client_that_knows_no_name_asks_by_a_token_or_with_the_persons_own_code(
     provider: Provider, clock: TurnedClock

@@ -118,6 +118,7 @@ async def test_redeem_against_redeem_has_one_winner_in_a_thousand_rounds(
     assert {sum(one is not None for one in pair) for pair in pairs} == {1}
 
 
+@pytest.mark.seed("P2")
 @pytest.mark.parametrize(
     ("milliseconds", "status"), [(-1, "approved"), (0, "expired"), (1, "expired")]
 )
