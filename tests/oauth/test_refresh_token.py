@@ -126,3 +126,22 @@ async def test_a_host_that_did_not_ask_for_refresh_tokens_gets_none(house: HostH
     given = await house.signed_in(client_id)
     assert "refresh_token" not in given
     refused(await house.refresh("x", client_id), "unauthorized_client")
+
+
+@pytest.mark.parametrize(
+    ("grants", "scope"),
+    [
+        (["authorization_code", "refresh_token"], "mcp offline_access"),
+        (["authorization_code"], "mcp"),
+    ],
+    ids=["may refresh", "may not"],
+)
+async def test_a_host_that_asks_for_lasting_access_gets_it_only_with_the_grant(
+    house: HostHouse, grants: list[str], scope: str
+) -> None:
+    client_id = (await house.register(grant_types=grants))["client_id"]
+    person = await house.person()
+    code = await house.code(person, client_id, scope="mcp offline_access")
+    given = (await house.redeem(code, client_id)).json()
+    assert given["scope"] == scope
+    assert ("refresh_token" in given) is ("offline_access" in scope)

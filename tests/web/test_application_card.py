@@ -54,7 +54,7 @@ async def asked(house: HostHouse, client: Issued, **changed: Any) -> tuple[str, 
 
 async def approved(person: Person, place: str) -> None:
     page = (await person.http.get(place)).text
-    fields = {**person.filled(page), "decision": "approve"}
+    fields = {**person.filled(page, verb="approve"), "decision": "approve"}
     answer = await person.http.post(f"{place}/decision", data=fields)
     assert answer.status_code == 303, answer.text
 

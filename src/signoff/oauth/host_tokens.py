@@ -263,9 +263,11 @@ def host_scope(text: str | None, client: Client, profile: Profile) -> str:
         OAuthError: `invalid_scope`.
     """
     wanted = tuple(dict.fromkeys((text or profile.host_scopes[0]).split(" ")))
-    lasting = {OFFLINE} if REFRESH_TOKEN in client.grant_types else set[str]()
-    if not set(wanted) <= {"openid", *lasting, *profile.host_scopes}:
+    if not set(wanted) <= {"openid", OFFLINE, *profile.host_scopes}:
         raise OAuthError("invalid_scope", "this server does not have one of these scopes")
+    if REFRESH_TOKEN not in client.grant_types:
+        # OIDC Core §11: ignored where it cannot be. Hosts ask for all that the metadata names.
+        wanted = tuple(one for one in wanted if one != OFFLINE)
     if profile.host_scopes[0] not in wanted:
         raise OAuthError("invalid_scope", f"the scope must contain {profile.host_scopes[0]}")
     return " ".join(wanted)

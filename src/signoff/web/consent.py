@@ -231,7 +231,8 @@ def wishes(scope: str, *, tools: bool = True) -> list[Wish]:
         elif one == "openid":
             found.append(Wish(words="learn your user id here"))
         elif one == OFFLINE:
-            found.append(Wish(words="keep this access until you take it back"))
+            # Of a host the page says in its first line that a yes lasts until it is taken back.
+            found += [] if tools else [Wish(words="keep this access until you take it back")]
         else:
             words = "call tools that need" if tools else "have the scope"
             found.append(Wish(words=words, scope=show(one)))
