@@ -228,6 +228,22 @@ async def test_a_poll_asks_to_be_held(client: CibaClient, server: Server) -> Non
     assert form == {"grant_type": [ciba.GRANT_TYPE], "auth_req_id": ["r1"]}
 
 
+async def test_a_poll_asks_to_be_held_for_as_long_as_its_way_is_open(server: Server) -> None:
+    client = CibaClient(
+        Wire(
+            issuer="http://localhost:8420/",
+            credential=SharedSecret("c", SecretStr("s")),
+            transport=httpx2.ASGITransport(server.app),
+        ),
+        client_id="c",
+        hold_s=ciba.HOLD_HERE_S,
+    )
+    server.says(400, error="authorization_pending")
+    assert await client.poll("r1") == ciba.Pending()
+    assert server.asked[0][2]["prefer"] == "wait=240"
+    await client.close()
+
+
 async def test_another_providers_poll_does_not_ask_to_be_held(server: Server) -> None:
     client = CibaClient(
         Wire(
@@ -236,7 +252,7 @@ async def test_another_providers_poll_does_not_ask_to_be_held(server: Server) ->
             transport=httpx2.ASGITransport(server.app),
         ),
         client_id="c",
-        holds=False,
+        hold_s=0,
     )
     server.says(400, error="authorization_pending")
     assert await client.poll("r1") == ciba.Pending()

@@ -213,15 +213,21 @@ async def test_the_gate_never_asks_without_saying_for_what(provider: Provider) -
 
 
 @pytest.mark.seed("CIBA-43")
-async def test_no_poll_is_held_for_longer_than_25_seconds(
-    database: Database, sealer: Sealer
+@pytest.mark.parametrize(("who", "longest_s"), [("another client", 25), ("the gate", 240)])
+async def test_no_poll_is_held_for_longer_than_its_client_may_wait(
+    database: Database, sealer: Sealer, who: str, longest_s: float
 ) -> None:
     time = Monotonic()
     async with running_provider(database, sealer, monotonic=time) as provider:
-        auth_req_id = await provider.asked()
-        poll = asyncio.create_task(provider.poll(auth_req_id, wait=99_999))
+        auth = GATE
+        changed: dict[str, Any] = {}
+        if who != "the gate":
+            auth = basic(await provider.other_client())
+            changed = {"authorization_details": None, "resource": BANK}
+        auth_req_id = await provider.asked(auth=auth, **changed)
+        poll = asyncio.create_task(provider.poll(auth_req_id, wait=99_999, auth=auth))
         await provider.until_held()
-        time.at += 24.9
+        time.at += longest_s - 0.1
         provider.wake()
         await provider.until_held()
         assert not poll.done()

@@ -17,7 +17,7 @@ from starlette.routing import Router
 from signoff.app.domain import Domain
 from signoff.app.errors import CannotRunError
 from signoff.app.sidecar import Sidecar
-from signoff.gate.ciba import CibaClient
+from signoff.gate.ciba import HOLD_HERE_S, CibaClient
 from signoff.gate.credentials import SharedSecret, SigningKeys
 from signoff.gate.in_process import InProcess
 from signoff.gate.introspection import Introspection
@@ -66,7 +66,7 @@ def in_this_process(domain: Domain, sidecar: Sidecar, *, secret: str) -> Counter
 
     return Counterpart(
         issuer=issuer,
-        client=CibaClient(wire, client_id=GATE_ID),
+        client=CibaClient(wire, client_id=GATE_ID, hold_s=HOLD_HERE_S),
         keys=domain.keyring,
         people=domain.reach,
         standing=standing,

@@ -35,6 +35,9 @@ __all__ = [
 
 GRANT_TYPE: Final = "urn:openid:params:grant-type:ciba"
 HOLD_S: Final = 25
+"""As long as CIBA Core §10 lets an answer take, and as a network leaves a silent connection."""
+HOLD_HERE_S: Final = 240
+"""Where no network lies in between. Our server holds a gate for as long as it asks, up to this."""
 ASK_PATH: Final = "oauth2/bc-authorize"
 TOKEN_PATH: Final = "oauth2/token"  # noqa: S105 — a path
 WITHDRAW_PATH: Final = "ciba/withdraw"
@@ -104,8 +107,8 @@ Closed: TypeAlias = Callable[[], Unavailable | Refused | None]
 class CibaClient:
     """The gate as a client of one authorization server.
 
-    `holds` says whether the server understands `Prefer: wait`, which ours does. Nothing goes out
-    while `closed` says why not.
+    `hold_s` is for how long a poll asks to be held: 0 for a server that does not understand
+    `Prefer: wait`, which ours does. Nothing goes out while `closed` says why not.
     """
 
     def __init__(
@@ -113,10 +116,10 @@ class CibaClient:
         wire: Wire,
         *,
         client_id: str,
-        holds: bool = True,
+        hold_s: int = HOLD_S,
         closed: Closed = lambda: None,
     ) -> None:
-        self.hold_s = HOLD_S if holds else 0
+        self.hold_s = hold_s
         self.client_id = client_id
         self.issuer = wire.issuer
         # In one process there is one clock.
