@@ -7,7 +7,6 @@ Run by the benchmark: `python -m benchmarks.authorization_server PORT DIRECTORY`
 """
 
 import asyncio
-import gc
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from signoff.app.garbage import collected
 from signoff.app.http import listening, serving
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import User
@@ -85,9 +85,7 @@ async def main(port: int, directory: Path) -> None:
             Starlette(routes=routes), public_url=f"http://localhost:{port}", port=port
         )
         with listening("127.0.0.1", port) as listener:
-            async with serving(app, listener):
-                gc.collect()
-                gc.freeze()
+            async with serving(app, listener), collected():
                 while True:
                     await approvals.sweep()
                     await asyncio.sleep(1)

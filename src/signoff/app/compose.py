@@ -5,7 +5,6 @@ is `sidecar.py`'s and `gating.py`'s.
 """
 
 import asyncio
-import gc
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +17,7 @@ from starlette.applications import Starlette
 from signoff.app.background import Task, background, every, health
 from signoff.app.counterpart import Counterpart, elsewhere, in_this_process
 from signoff.app.domain import Domain, over
+from signoff.app.garbage import collected
 from signoff.app.gating import Gating, gating
 from signoff.app.http import Listener, serving
 from signoff.app.operations import Operations
@@ -87,11 +87,7 @@ async def running(
         # The page must be up before a relay is let in: a call would point at it.
         await stack.enter_async_context(serving(parts.app, listener))
         await stack.enter_async_context(_relays(parts.gating, catalogue, data_dir))
-        # What the start made stays. Left to it, every full collection would walk it all again,
-        # and every request would wait for that.
-        gc.collect()
-        gc.freeze()
-        stack.callback(gc.unfreeze)
+        await stack.enter_async_context(collected())
         # The last to be entered: waiting requests are handed back before anything else stops.
         stack.push_async_callback(parts.server.drain)
         yield parts.server
