@@ -250,6 +250,50 @@ def test_a_grant_by_method_and_path_stays_when_a_spec_moves_its_names() -> None:
     assert granted == [("orders_create",), ("x",)]
 
 
+TWO = """\
+signoff: 1
+users: [{id: alice}]
+upstreams:
+  shop: {openapi: s.yaml, base_url: "https://s.example"}
+  depot: {base_url: "https://d.example"}
+capabilities:
+  - {name: other, description: Orders., upstream: depot, request: {method: POST, path: /orders}}
+policy: {rules: [{id: one, effect: allow, capability: "%s"}]}
+"""
+
+
+def test_a_rule_may_say_method_and_path_too() -> None:
+    text = TWO % "DELETE /orders"
+    result = parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, SPEC))
+
+    assert isinstance(result, Loaded)
+    assert [rule.capability for rule in result.catalogue.policy.rules] == ["orders_clear"]
+    assert [note.message for note in result.notes] == [
+        (
+            "policy.rules[0]: allows orders_clear (DELETE /orders) without asking, although its "
+            "risk is high (DELETE without a risk of its own)"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("POST /orders", '"POST /orders" is several: orders_create, other; name one'),
+        ("PUT /orders", 'there is no capability "PUT /orders", did you mean "POST /orders"?'),
+        ("POST /*", 'there is no capability "POST /*"'),
+    ],
+    ids=["several", "none", "pattern"],
+)
+def test_a_rule_for_a_place_is_for_one_operation(written: str, said: str) -> None:
+    text = TWO % written
+    result = parse(text.encode(), file="c.yaml", read_spec=lambda name: (name, SPEC))
+
+    assert isinstance(result, Broken)
+    [problem] = result.problems
+    assert problem.message.startswith(f"policy.rules[0].capability: {said}")
+
+
 def test_a_grant_that_fits_nothing_is_a_mistake() -> None:
     result = catalogue(", default_grants: [nothing_like_it]")
 

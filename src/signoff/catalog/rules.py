@@ -61,7 +61,7 @@ def _rule(rule: Fields, tools: Sequence[Capability]) -> PolicyRule | None:
     rule.needs("id")
     rule.needs("effect")
     id_ = rule.text("id")
-    capability = rule.text("capability") or None
+    capability = _capability(rule, tools)
     method = rule.choice("method", METHODS, "") or None
     risk = rule.choice("risk", [str(risk) for risk in Risk], "") or None
     effect = rule.choice("effect", _EFFECTS, "deny")
@@ -73,9 +73,6 @@ def _rule(rule: Fields, tools: Sequence[Capability]) -> PolicyRule | None:
     if capability is None and method is None and risk is None:
         rule.problems.add(rule.spot, f"{rule.path}: says no capability, method or risk")
         return None
-    if capability and not any(fnmatch.fnmatchcase(tool.name, capability) for tool in tools):
-        hint = suggest(capability, [tool.name for tool in tools])
-        rule.complain("capability", f'there is no capability "{capability[:60]}"{hint}')
     if not id_:
         return None
     return PolicyRule(
@@ -86,6 +83,20 @@ def _rule(rule: Fields, tools: Sequence[Capability]) -> PolicyRule | None:
         risk=Risk(risk) if risk else None,
         reason=reason,
     )
+
+
+def _capability(rule: Fields, tools: Sequence[Capability]) -> str | None:
+    """Return the name or pattern a rule is about; `METHOD path` is the name of what is there."""
+    written = rule.text("capability")
+    places = [f"{tool.method} {tool.path}" for tool in tools] if " " in written else []
+    meant = [tool.name for tool, place in zip(tools, places, strict=False) if place == written]
+    if len(meant) > 1:
+        listed = ", ".join(sorted(meant)[:5])
+        rule.complain("capability", f'"{written[:60]}" is several: {listed}; name one')
+    elif written and not meant and not any(fnmatch.fnmatchcase(t.name, written) for t in tools):
+        hint = suggest(written, places or [tool.name for tool in tools])
+        rule.complain("capability", f'there is no capability "{written[:60]}"{hint}')
+    return meant[0] if meant else written or None
 
 
 def _note(
