@@ -129,6 +129,19 @@ def test_the_documents_of_this_version_hold() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "final"), [(404, True), (302, True), (500, False), (502, False)]
+)
+async def test_a_server_that_has_no_metadata_is_no_authorization_server(
+    status: int, *, final: bool
+) -> None:
+    sidecar = Sidecar()
+    sidecar.answers["/.well-known/openid-configuration"] = (status, {"detail": "not here"})
+    link, _ = linked(sidecar)
+    assert isinstance(await link.look(), Refused if final else Unavailable)
+    assert sidecar.asked == ["/.well-known/openid-configuration"]
+
+
+@pytest.mark.parametrize(
     ("answer", "refused"),
     [
         ((401, {"error": "invalid_client"}), "does not accept this gate's key"),

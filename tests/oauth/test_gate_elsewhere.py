@@ -283,6 +283,9 @@ async def test_a_gate_may_have_tokens_for_the_audiences_it_was_given(provider: P
     assert [one.error for one in refusals if isinstance(one, ciba.Refused)] == 3 * [
         "invalid_target"
     ]
+    assert (
+        refusals[0].description == f"{ISSUER} gives this gate no token for {shop}: add --audience"
+    )
 
 
 async def test_a_gate_may_ask_about_tokens_for_the_edges_elsewhere_and_no_others(

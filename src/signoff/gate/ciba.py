@@ -171,10 +171,20 @@ class CibaClient:
             return reply
         if reply.status == HTTPStatus.OK:
             return _asked(reply)
-        if reply.text("error") == "unknown_user_id":
-            description = f"{login_hint} is no user at {self.issuer}, or cannot be asked there"
-            return Refused(error="unknown_user_id", description=description)
-        return self._refused(reply)
+        match reply.text("error"):
+            case "unknown_user_id":
+                named = details.get("approvers")
+                several = isinstance(named, list) and len(named) > 1
+                who = f"{login_hint}, or another who may decide," if several else login_hint
+                description = f"{who} is no user at {self.issuer}, or cannot be asked there"
+                return Refused(error="unknown_user_id", description=description)
+            case "invalid_target" if self._wire.signs:
+                description = (
+                    f"{self.issuer} gives this gate no token for {resource}: add --audience"
+                )
+                return Refused(error="invalid_target", description=description)
+            case _:
+                return self._refused(reply)
 
     async def poll(self, auth_req_id: str) -> PollAnswer:
         """Ask for the tokens once, held at the server for up to `hold_s`."""

@@ -74,7 +74,7 @@ class Link:
         described = await self._wire.get(METADATA_PATH)
         if isinstance(described, Unavailable):
             return described
-        if described.status != HTTPStatus.OK:
+        if described.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return self._wire.unavailable(described)
         if (fault := metadata_fault(described.members, self._wire.issuer)) is not None:
             return Refused(error="invalid_issuer", description=fault)
@@ -103,7 +103,9 @@ def metadata_fault(document: Mapping[str, Json], issuer: str) -> str | None:
     """Return why a server that describes itself so cannot be the sidecar at `issuer`."""
     told = document.get("issuer")
     if not isinstance(told, str):
-        return f"{issuer} does not describe itself as an authorization server"
+        return (
+            f"{issuer} does not describe itself as an authorization server: is the address right?"
+        )
     # RFC 8414 §3.3: identical, or whoever answers there answers for somebody else.
     if told != issuer:
         return f"the server at {issuer} calls itself {told[:80]!r}: write that as approvals.issuer"
