@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gate_parts import PAY, READ
 from signoff.catalog.model import DefaultGrants, Effect, Policy, PolicyRule, Risk, ToolSpec
@@ -162,3 +164,40 @@ def test_a_rule_speaks_before_a_grant(effect: Effect) -> None:
 def test_a_rule_that_allows_what_no_grant_covers_still_allows() -> None:
     rule = PolicyRule(id="reads", effect="allow", method="GET")
     assert isinstance(decide(replace(granted(), rules=(rule,)), READ), Allow)
+
+
+NAMES = st.sampled_from(["*", "p*", "pa?", "[p]ay", "Pay", "pay ", "balance", "?ay", ""])
+METHOD = st.sampled_from(["GET", "POST", "DELETE", "post"])
+EFFECTS: st.SearchStrategy[Effect] = st.sampled_from(["allow", "ask", "deny"])
+
+
+@given(
+    st.lists(
+        st.builds(
+            PolicyRule,
+            id=st.just("r"),
+            effect=EFFECTS,
+            capability=st.none() | NAMES,
+            method=st.none() | METHOD,
+            risk=st.none() | st.sampled_from(Risk),
+        ),
+        max_size=4,
+    ),
+    st.builds(
+        DefaultGrants,
+        everything=st.booleans(),
+        methods=st.lists(METHOD).map(tuple),
+        capabilities=st.lists(NAMES).map(tuple),
+    ),
+    st.dictionaries(METHOD | st.just("*"), EFFECTS),
+    st.sampled_from([PAY, CRITICAL, replace(PAY, method="GET"), replace(PAY, method="DELETE")]),
+)
+def test_nothing_but_its_exact_name_ever_allows_a_risky_tool(
+    listed: list[PolicyRule],
+    grants: DefaultGrants,
+    defaults: dict[str, Effect],
+    tool: ToolSpec,
+) -> None:
+    policy = Policy(rules=tuple(listed), defaults=defaults, grants={"bank": grants})
+
+    assert not isinstance(decide(policy, tool), Allow)
