@@ -66,6 +66,8 @@ class Host:
         page = self.person.page
         await page.goto(url)
         button = "Let it act for me" if self.yes else "No"
+        await page.locator("[data-seen]").last.scroll_into_view_if_needed()
+        await page.mouse.wheel(0, 5000)  # to its end: the button waits for that
         await page.get_by_role("button", name=button, exact=True).click()
 
     async def come_back(self) -> AuthorizationCodeResult:

@@ -1,7 +1,8 @@
 """Live state of a page, as server-sent events.
 
 Owns the streams and their limits. An event says how many seconds are left by the server's clock
-and a version that changes when the page must be read again; it carries no content of a card.
+and a version that changes when the page must be read again; it carries no content of a card. With
+`?once` the same is told once: a browser has few connections for its many windows.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Events:
             approval = settled(approval, now=self._now())
             return self._state(approval)
 
-        return self._stream(request, viewer, approval_id, state)
+        return await self._told(request, viewer, approval_id, state)
 
     async def inbox(self, request: Request) -> Response:
         """Stream the version of the viewer's list."""
@@ -70,7 +71,7 @@ class Events:
             ]
             return json.dumps({"version": inbox_version(approvals)}), _HEARTBEAT_S
 
-        return self._stream(request, viewer, "*", state)
+        return await self._told(request, viewer, "*", state)
 
     async def _look(self, approval_id: str, viewer: Viewer) -> Approval | None:
         # Where it stands is all a stream tells: nothing is unsealed for it.
@@ -90,9 +91,23 @@ class Events:
 
     async def _admitted(self, request: Request) -> Viewer:
         viewer = await self._sign_in.require(request)
-        if self._open[viewer.session.id] >= _STREAMS:
+        if "once" not in request.query_params and self._open[viewer.session.id] >= _STREAMS:
             raise PageError(429, "Too many windows", "Close some windows of this page first.")
         return viewer
+
+    async def _told(
+        self,
+        request: Request,
+        viewer: Viewer,
+        watched: str,
+        state: Callable[[], Awaitable[tuple[str, float] | None]],
+    ) -> Response:
+        if "once" not in request.query_params:
+            return self._stream(request, viewer, watched, state)
+        found = await state()
+        if found is None:
+            raise PageError.not_found()
+        return Response(found[0], media_type="application/json", headers=HEADERS)
 
     def _stream(
         self,

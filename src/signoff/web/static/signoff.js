@@ -184,27 +184,48 @@
   setInterval(tick, 500);
 
   // --- Live state; a hidden window lets go of its connection ---------------------------------
-  // Browsers open six connections to a host: a stream of each tab would leave none for the page.
-  let source;
+  // Browsers open six connections to a host: a stream of each window would leave none for a page.
+  // So three windows of a browser hold one, by a lock each; the others ask now and then.
+  const PLACES = ["signoff-stream-1", "signoff-stream-2", "signoff-stream-3"];
+  const ASK_MS = 2000;
+  let turn = 0; // a window that went quiet meanwhile begins nothing
+  let stop;
   let latest;
   let reading;
-  const quiet = () => { source?.close(); source = undefined; };
-  const listen = () => {
-    const live = $("[data-live]");
-    if (!live || source || document.hidden) return;
-    source = new EventSource(live.dataset.live);
-    source.addEventListener("state", (event) => {
-      const state = JSON.parse(event.data);
-      latest = state.version;
-      if (latest !== $("main").dataset.version) { readAgain(); return; }
-      if (typeof state.left === "number") for (const counter of counters) counter.end = performance.now() + 1000 * state.left;
-      const notice = $("#listener");
-      if (notice && "listener_left_at" in state) {
-        const at = $("time, [data-listener]", notice);
-        if (state.listener_left_at) at.textContent = `${at.tagName === "TIME" ? "" : " at "}${clock(new Date(state.listener_left_at))}`;
-        notice.hidden = !state.listener_left_at;
-      }
-    });
+  const quiet = () => { turn += 1; stop?.(); stop = undefined; };
+  const heard = (state) => {
+    latest = state.version;
+    if (latest !== $("main").dataset.version) { readAgain(); return; }
+    if (typeof state.left === "number") for (const counter of counters) counter.end = performance.now() + 1000 * state.left;
+    const notice = $("#listener");
+    if (notice && "listener_left_at" in state) {
+      const at = $("time, [data-listener]", notice);
+      if (state.listener_left_at) at.textContent = `${at.tagName === "TIME" ? "" : " at "}${clock(new Date(state.listener_left_at))}`;
+      notice.hidden = !state.listener_left_at;
+    }
+  };
+  const stream = (live) => new Promise((ended) => {
+    const source = new EventSource(live);
+    stop = () => { source.close(); ended(); };
+    source.addEventListener("state", (event) => heard(JSON.parse(event.data)));
+    source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) ended(); });
+  });
+  const listen = async () => {
+    const { live } = $("main").dataset;
+    if (!live || stop || document.hidden) return;
+    const mine = turn;
+    stop = () => {};
+    if (!navigator.locks) { await stream(live); return; }
+    for (const place of PLACES) {
+      await navigator.locks.request(place, { ifAvailable: true }, (lock) => lock && mine === turn && stream(live));
+      if (mine !== turn) return;
+    }
+    const answer = await fetch(`${live}?once`).catch(() => undefined);
+    if (mine !== turn || answer?.status === 401 || answer?.status === 404) return;
+    if (answer?.ok) heard(await answer.json());
+    if (mine !== turn) return;
+    const again = setTimeout(() => { stop = undefined; listen(); }, ASK_MS);
+    stop = () => clearTimeout(again);
   };
   const readAgain = () => {
     const { live } = $("main").dataset;
