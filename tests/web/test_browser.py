@@ -1,6 +1,7 @@
 """A person with a real browser: reading, deciding, and what the page does by itself."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -100,7 +101,7 @@ async def test_enter_on_a_fresh_page_decides_nothing(here: Street, alice: Page) 
 @pytest.mark.seed("T24")
 async def test_a_click_before_the_button_is_armed_does_nothing(here: Street, alice: Page) -> None:
     approval = await here.open()
-    await alice.clock.install()
+    await alice.clock.install(time=here.clock() - timedelta(hours=1))  # it cannot be turned back
     await alice.clock.pause_at(here.clock())
     await visit(alice, here, approval)
     button = alice.get_by_role("button", name="Approve once")
