@@ -34,7 +34,7 @@ from signoff.tokens.keyring import Keyring
 
 CLIENT, SECRET = "bench-client", "a-secret-of-the-benchmark-and-of-nobody"
 RESOURCE = "https://bank.example/api"
-USERS = tuple(f"user-{number}" for number in range(256))
+USERS = tuple(f"user-{number}" for number in range(1_024))
 
 
 async def main(port: int, directory: Path) -> None:

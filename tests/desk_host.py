@@ -19,6 +19,7 @@ from pydantic import AnyUrl
 
 from assistants import Era
 from harness import Person, Server, free_port
+from visits import read_to_the_end
 
 
 @dataclass
@@ -66,8 +67,7 @@ class Host:
         page = self.person.page
         await page.goto(url)
         button = "Let it act for me" if self.yes else "No"
-        await page.locator("[data-seen]").last.scroll_into_view_if_needed()
-        await page.mouse.wheel(0, 5000)  # to its end: the button waits for that
+        await read_to_the_end(page)
         await page.get_by_role("button", name=button, exact=True).click()
 
     async def come_back(self) -> AuthorizationCodeResult:

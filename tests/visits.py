@@ -21,6 +21,12 @@ PHONE: dict[str, Any] = {
 DESK: dict[str, Any] = {"viewport": {"width": 1100, "height": 900}}
 
 
+async def read_to_the_end(page: Page) -> None:
+    """Scroll as far as the button of a card waits for, whatever the fonts make of its length."""
+    await page.locator("[data-seen]").last.scroll_into_view_if_needed()
+    await page.mouse.wheel(0, 5000)
+
+
 @pytest.fixture
 async def here(
     database: Database, sealer: Sealer, clock: TurnedClock

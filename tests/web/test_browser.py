@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from conftest import TurnedClock
 from signoff.approvals.request import Approval
 from street import EARLIER, Street, request, tool_call
+from visits import read_to_the_end
 
 ARMED = "#approve[aria-disabled=false]"
 KEY_IS_KEPT_IN = """async () => {
@@ -32,6 +33,7 @@ async def visit(page: Page, here: Street, approval: Approval) -> None:
 
 async def approve(page: Page, here: Street, approval: Approval) -> None:
     await visit(page, here, approval)
+    await read_to_the_end(page)
     await page.locator(ARMED).click()
     await expect(page.locator("h1")).to_have_text("Approved, now running")
 
@@ -127,8 +129,7 @@ async def test_what_was_not_on_the_screen_cannot_be_approved(here: Street, alice
     await expect(button).to_have_attribute("aria-disabled", re.compile("true|false"))
     assert await here.status(approval) == "pending"
     await alice.locator(".long").evaluate("box => box.scrollTo(0, box.scrollHeight)")
-    await alice.locator("[data-seen]").last.scroll_into_view_if_needed()
-    await alice.mouse.wheel(0, 5000)
+    await read_to_the_end(alice)
     await alice.locator(ARMED).click()
     await expect(alice.locator("h1")).to_have_text("Approved, now running")
 
@@ -286,6 +287,7 @@ async def test_markup_in_any_field_is_text(here: Street, alice: Page) -> None:
         )
     )
     await visit(alice, here, approval)
+    await read_to_the_end(alice)
     await expect(alice.locator(ARMED)).to_be_attached()
     text = await alice.locator("main").inner_text()
     assert text.count("<img src=x onerror=alert(1)>") >= 4

@@ -10,6 +10,7 @@ from playwright.async_api import BrowserContext, Page, Request, expect
 from scripted_person import ScriptedPerson
 from signoff.approvals.request import Approval
 from street import Street, tool_call
+from visits import read_to_the_end
 
 WINDOWS = 8
 MOST_STREAMS = 3
@@ -85,8 +86,7 @@ async def test_the_last_of_eight_windows_approves(here: Street, alice: Page) -> 
     pages, approvals, _ = await windows(here, alice)
     last = pages[-2]
     await last.bring_to_front()
-    await last.locator("[data-seen]").last.scroll_into_view_if_needed()
-    await last.mouse.wheel(0, 5000)
+    await read_to_the_end(last)
     await last.locator("#approve[aria-disabled=false]").click()
     await expect(last.locator("h1")).to_have_text("Approved, now running")
     assert await here.status(approvals[-1]) == "approved"
