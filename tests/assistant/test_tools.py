@@ -68,7 +68,7 @@ async def test_at_the_budget_the_call_is_handed_back_and_call_status_delivers(
     tmp_path: Path, era: str
 ) -> None:
     async with (
-        running(tmp_path, budgets_s={"mcp": 0.3}) as signoff,
+        running(tmp_path, budgets_s={"sdk": 0.3}) as signoff,
         client(signoff.url, era=era) as session,
     ):
         result = await session.call_tool("pay", PAY)
@@ -133,7 +133,7 @@ async def test_the_same_call_again_is_told_its_outcome_and_a_repeat_asks_anew(
 
 async def test_a_withdrawn_call_ends_for_every_listener(tmp_path: Path) -> None:
     async with (
-        running(tmp_path, budgets_s={"mcp": 0.3}) as signoff,
+        running(tmp_path, budgets_s={"sdk": 0.3}) as signoff,
         client(signoff.url) as session,
     ):
         pending = (await session.call_tool("pay", PAY)).structured_content
@@ -162,7 +162,7 @@ async def test_arguments_of_the_built_in_tools_are_checked(tmp_path: Path, tool:
 
 @pytest.mark.parametrize("tool", BUILTINS)
 async def test_a_call_of_nobody_or_somebody_else_is_unknown(tmp_path: Path, tool: str) -> None:
-    async with running(tmp_path, budgets_s={"mcp": 0.2}) as signoff:
+    async with running(tmp_path, budgets_s={"sdk": 0.2}) as signoff:
         async with client(signoff.url) as session:
             pending = (await session.call_tool("pay", PAY)).structured_content
         assert pending is not None
@@ -329,7 +329,7 @@ async def test_when_nobody_is_signed_in_status_and_hand_back_say_what_to_run(
 ) -> None:
     ear = Ear()
     async with (
-        running(tmp_path, budgets_s={"mcp": 0.5}) as signoff,
+        running(tmp_path, budgets_s={"sdk": 0.5}) as signoff,
         client(signoff.url) as session,
     ):
         signoff.people.users.clear()
