@@ -101,6 +101,13 @@ async def test_a_deny_with_a_reason_is_kept_and_answered_with_the_card(
     assert (seen.status, seen.reason, seen.decided_by) == ("denied", "not\nnow", "alice")
 
 
+async def test_the_bare_address_leads_to_what_waits(alice: Visitor) -> None:
+    response = await alice.client.get(f"{alice.here.url}/")
+    assert (response.status_code, response.headers["location"]) == (303, "/approvals")
+    assert response.headers["cache-control"] == "no-store"
+    assert (await alice.client.post(f"{alice.here.url}/")).status_code == 405
+
+
 async def test_on_https_a_session_alone_approves(secure: Visitor) -> None:
     approval = await secure.here.open()
     fields = {**await secure.form(approval), "decision": "approve"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from signoff.approvals.ports import Changes
@@ -21,7 +21,7 @@ from signoff.web.assets import Assets
 from signoff.web.events import Events
 from signoff.web.login import Login
 from signoff.web.pages import Pages, Reconcile
-from signoff.web.render import Renderer
+from signoff.web.render import HEADERS, Renderer
 from signoff.web.session import PageError, SignIn
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -90,6 +90,7 @@ def pages(
         return answer
 
     return [
+        Route("/", _home, methods=["GET"]),
         Route("/approvals", guarded(cards.inbox), methods=["GET"]),
         Route("/approvals/events", guarded(events.inbox), methods=["GET"]),
         Route("/approvals/{id}", guarded(cards.card), methods=["GET"]),
@@ -101,3 +102,8 @@ def pages(
         Route("/logout", guarded(login.leave), methods=["POST"]),
         Route("/static/{name}", guarded(assets.serve), methods=["GET"]),
     ]
+
+
+async def _home(_: Request) -> Response:
+    """Lead who types the bare address, as the start prints it, to what waits for them."""
+    return RedirectResponse("/approvals", 303, headers=HEADERS)
