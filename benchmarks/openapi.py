@@ -164,7 +164,12 @@ def _large(folder: Path) -> Path:
             },
         }
     schema = {"type": "object", "properties": {"name": {"type": "string"}, "child": thing}}
-    whole = {"openapi": "3.0.3", "paths": paths, "components": {"schemas": {"Thing": schema}}}
+    whole: dict[str, Any] = {
+        "openapi": "3.0.3",
+        "info": {"title": "Large", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": {"Thing": schema}},
+    }
     path = folder / "large.json"
     path.write_text(json.dumps(whole))
     return path

@@ -198,6 +198,11 @@ def test_what_json_cannot_keep_exactly_is_not_kept(tmp_path: Path) -> None:
         (b'{"a": ' + b"9" * 500 + b"}", "not usable JSON: a number has too many digits", 1, 1),
         (b'{"a": ' + b"[" * 200_000, "not usable JSON: nested too deeply", 1, 1),
         (b'{"a": "\xff"}', "the file is not UTF-8", 1, 1),
+        ('{\n"é": "é",\n"b": "'.encode() + b'\xc3"}', "the file is not UTF-8", 3, 1),
+        ('{"é": 1,\n "\\u00e9": 2}'.encode(), "the key 'é' is written twice", 1, 2),
+        ('{"é": 1,\n "é": 2}'.encode(), "the key 'é' is written twice", 2, 2),
+        ('{"é": "\\é"}'.encode(), "not valid JSON: Invalid \\escape", 1, 8),
+        ('{"é": é}'.encode() + b"]", "not valid JSON: Expecting value", 1, 7),
     ],
 )
 def test_json_is_held_to_the_same_rules_as_yaml(
@@ -208,6 +213,14 @@ def test_json_is_held_to_the_same_rules_as_yaml(
 
     assert caught.value.message == message
     assert (caught.value.spot.line, caught.value.spot.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"é": "日本 \U0001f600", "b": "\\\\é \\" \\ud83d\\ude00"}', '\ufeff{"a": "\u2028\x7f\x80"}'],
+)
+def test_every_script_is_read_as_it_is_written(text: str) -> None:
+    assert parse(text.encode()) == json.loads(text.removeprefix("\ufeff"))
 
 
 @pytest.mark.usefixtures("folder")

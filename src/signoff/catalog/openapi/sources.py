@@ -5,6 +5,7 @@ hash of the bytes it was parsed from, and carries the hash of what it holds: one
 is made anew. Knows nothing of OpenAPI.
 """
 
+import codecs
 import contextlib
 import hashlib
 import json
@@ -25,6 +26,8 @@ _MAGIC: Final = b"signoff-spec-1 "
 _DIGEST: Final = 64
 _HEAD: Final = len(_MAGIC) + _DIGEST + 1
 _MOST_DIGITS: Final = 400
+_WIDE: Final = re.compile(rb"[\x80-\xff]+")
+_ESCAPED_WIDE: Final = re.compile(rb"\\[\x80-\xff]")
 
 
 class DocumentError(ValueError):
@@ -47,7 +50,7 @@ class ParsedCache:
             held = self._path(text).read_bytes()
         except OSError:
             return None
-        body = held[_HEAD:]
+        body = memoryview(held)[_HEAD:]
         if held[:_HEAD] != _head(body):
             return None
         try:
@@ -73,7 +76,9 @@ class ParsedCache:
                 Path(name).unlink(missing_ok=True)
 
     def _path(self, text: bytes) -> Path:
-        return self._folder / f"spec-{hashlib.sha256(_MAGIC + text).hexdigest()}.json"
+        digest = hashlib.sha256(_MAGIC)
+        digest.update(text)
+        return self._folder / f"spec-{digest.hexdigest()}.json"
 
 
 def parse(text: bytes, cache: ParsedCache | None = None) -> Json:
@@ -93,7 +98,7 @@ def parse(text: bytes, cache: ParsedCache | None = None) -> Json:
     return value
 
 
-def _head(body: bytes) -> bytes:
+def _head(body: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
@@ -105,31 +110,62 @@ class _TwiceError(ValueError):
 
 def _parse_json(text: bytes) -> Json:
     try:
-        decoded = text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        raise DocumentError("the file is not UTF-8", Spot(line=line, column=1)) from None
-    try:
-        value: object = json.loads(
-            decoded,
-            object_pairs_hook=_members,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-            parse_float=_number,
-        )
+        return _loaded(_narrow(text))
+    except UnicodeDecodeError:
+        raise DocumentError("the file is not UTF-8", _undecodable(text)) from None
     except _TwiceError as error:
         message = f"the key {error.key[:80]!r} is written twice"
-        raise DocumentError(message, _second(decoded, error.key)) from None
-    except json.JSONDecodeError as error:
-        try:  # YAML's flow style begins like JSON
-            return _parse_yaml(text)
-        except DocumentError:
-            spot = Spot(line=error.lineno, column=error.colno)
-            raise DocumentError(f"not valid JSON: {error.msg}", spot) from None
+        raise DocumentError(message, _second(_decoded(text), error.key)) from None
+    except json.JSONDecodeError:
+        return _parse_flow(text)
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
         raise DocumentError(f"not usable JSON: {reason}") from None
+
+
+def _parse_flow(text: bytes) -> Json:
+    """Parse what is not JSON as YAML, whose flow style begins alike; else say where JSON ended."""
+    try:
+        return _parse_yaml(text)
+    except DocumentError:
+        pass
+    try:
+        return _loaded(_decoded(text))
+    except json.JSONDecodeError as error:
+        spot = Spot(line=error.lineno, column=error.colno)
+        raise DocumentError(f"not valid JSON: {error.msg}", spot) from None
+
+
+def _loaded(text: str) -> Json:
+    value: object = json.loads(
+        text,
+        object_pairs_hook=_members,
+        parse_constant=_refuse_constant,
+        parse_int=_integer,
+        parse_float=_number,
+    )
     return cast("Json", value)
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8-sig")
+
+
+def _undecodable(text: bytes) -> Spot:
+    """Return the line of the first byte that is not UTF-8."""
+    try:
+        _decoded(text)
+    except UnicodeDecodeError as error:
+        return Spot(line=text.count(b"\n", 0, error.start) + 1, column=1)
+    return _START
+
+
+def _narrow(text: bytes) -> str:
+    """Decode JSON with all that is not ASCII escaped: one emoji makes each character four bytes."""
+    if _ESCAPED_WIDE.search(text):
+        return _decoded(text)  # no JSON; escaped once more it would be
+    text = text.removeprefix(codecs.BOM_UTF8)
+    return _WIDE.sub(lambda found: json.dumps(found[0].decode())[1:-1].encode(), text).decode()
 
 
 def _members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
