@@ -230,6 +230,7 @@ async def house(
             issuer=ISSUER,
             credential=SharedSecret("signoff-gate", SecretStr("s" * 43)),
             transport=transport,
+            now=database.now,
         ),
         client_id="signoff-gate",
     )

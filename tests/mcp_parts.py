@@ -275,6 +275,7 @@ async def _composed(
                 issuer=issuer,
                 credential=SharedSecret(GATE_ID, SecretStr(secret)),
                 transport=transport,
+                now=database.now,
             ),
             client_id=GATE_ID,
         ),

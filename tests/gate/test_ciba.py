@@ -20,6 +20,7 @@ from signoff.gate.ciba import CibaClient, PollAnswer
 from signoff.gate.credentials import SharedSecret
 from signoff.gate.wire import Wire
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DETAILS = {"type": "tool_call", "call_id": "call_1"}
 
 
@@ -62,6 +63,7 @@ async def client(server: Server) -> AsyncGenerator[CibaClient, None]:
             issuer="http://localhost:8420",
             credential=SharedSecret("signoff-gate", SecretStr("secret")),
             transport=httpx2.ASGITransport(server.app, raise_app_exceptions=False),
+            now=lambda: NOW,
         ),
         client_id="signoff-gate",
     )
@@ -234,6 +236,7 @@ async def test_a_poll_asks_to_be_held_for_as_long_as_its_way_is_open(server: Ser
             issuer="http://localhost:8420/",
             credential=SharedSecret("c", SecretStr("s")),
             transport=httpx2.ASGITransport(server.app),
+            now=lambda: NOW,
         ),
         client_id="c",
         hold_s=ciba.HOLD_HERE_S,
@@ -250,6 +253,7 @@ async def test_another_providers_poll_does_not_ask_to_be_held(server: Server) ->
             issuer="http://localhost:8420/",
             credential=SharedSecret("c", SecretStr("s")),
             transport=httpx2.ASGITransport(server.app),
+            now=lambda: NOW,
         ),
         client_id="c",
         hold_s=0,

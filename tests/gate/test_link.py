@@ -1,6 +1,7 @@
 """The first look at an authorization server elsewhere: nothing of a call goes to a wrong one."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from signoff.oauth.profile import Profile
 from signoff.tokens.remote import RemoteKeys
 
 ISSUER = "https://sidecar.example"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DOCUMENT = metadata(Profile(issuer=ISSUER))
 UNKNOWN_ID = (400, {"error": "invalid_grant"})
 
@@ -45,6 +47,7 @@ def linked(sidecar: Sidecar) -> tuple[Link, Wire]:
         issuer=ISSUER,
         credential=SharedSecret("gate-1", SecretStr("s" * 43)),
         transport=sidecar,
+        now=lambda: NOW,
     )
     keys = RemoteKeys(f"{ISSUER}/oauth2/jwks", transport=Lent(sidecar))
     return Link(wire, keys, client_id="gate-1", pause_s=lambda _: 0.0), wire

@@ -84,7 +84,7 @@ class Sidecar(httpx2.AsyncBaseTransport):
 
 def wire(sidecar: httpx2.AsyncBaseTransport, keys: Sequence[ClientKey]) -> Wire:
     credential = SigningKeys("gate-1", issuer=ISSUER, keys=lambda: keys, now=lambda: NOW)
-    return Wire(issuer=ISSUER, credential=credential, transport=sidecar)
+    return Wire(issuer=ISSUER, credential=credential, transport=sidecar, now=lambda: NOW)
 
 
 async def ask(client: CibaClient) -> ciba.Asked | ciba.Refused | ciba.Unavailable:
@@ -122,13 +122,22 @@ async def test_clocks_that_differ_by_two_minutes_still_let_the_gate_in(seconds: 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 async def test_clocks_an_hour_apart_are_named_as_the_cause(seconds: int) -> None:
     keys = (await made()).newest_first
-    there = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
     sidecar = Sidecar(keys, now=NOW + dt.timedelta(seconds=seconds))
-    sidecar.headers = {"date": format_datetime(there, usegmt=True)}
+    sidecar.headers = {"date": format_datetime(sidecar.now, usegmt=True)}
     answer = await ask(CibaClient(wire(sidecar, keys), client_id="gate-1"))
     assert isinstance(answer, ciba.Refused)
-    assert "the clock of https://sidecar.example is 3" in answer.description
-    assert ("ahead of" if seconds > 0 else "behind") in answer.description
+    apart = f"3600 s {'ahead of' if seconds > 0 else 'behind'}"
+    assert f"the clock of https://sidecar.example is {apart} ours: set both" in answer.description
+
+
+@pytest.mark.parametrize("seconds", [-10, 0, 10])
+async def test_clocks_that_agree_are_not_named_whatever_this_machine_s_tells(seconds: int) -> None:
+    keys = (await made()).newest_first
+    sidecar = Sidecar([], now=NOW + dt.timedelta(seconds=seconds))
+    sidecar.headers = {"date": format_datetime(sidecar.now, usegmt=True)}
+    answer = await ask(CibaClient(wire(sidecar, keys), client_id="gate-1"))
+    assert isinstance(answer, ciba.Refused)
+    assert answer.description.endswith("does not accept this gate's key: register it there")
 
 
 async def test_while_keys_change_either_may_be_the_registered_one() -> None:
@@ -251,6 +260,7 @@ async def test_nobody_at_the_address_is_said_so() -> None:
         issuer="http://127.0.0.1:1",
         credential=SigningKeys("gate-1", issuer="x", keys=lambda: (), now=lambda: NOW),
         transport=over_network(None),
+        now=lambda: NOW,
     )
     answer = await unused.get("oauth2/jwks")
     assert answer == Unavailable(
@@ -321,6 +331,7 @@ async def test_a_certificate_must_hold_for_the_name(
             issuer=f"https://localhost:{port}",
             credential=SigningKeys("gate-1", issuer="x", keys=lambda: (), now=lambda: NOW),
             transport=over_network(verify),
+            now=lambda: NOW,
         )
         answer = await there.get("oauth2/jwks")
         await there.close()

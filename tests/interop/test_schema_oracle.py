@@ -51,7 +51,9 @@ async def of_the_gate(here: Served) -> tuple[dict[str, Message], dict[str, Any]]
     provider = here.provider
     transport = Recording(httpx2.ASGITransport(Starlette(routes=provider.routes)))
     credential = SharedSecret("signoff-gate", SecretStr(GATE_SECRET))
-    wire = Wire(issuer=here.url, credential=credential, transport=transport)
+    wire = Wire(
+        issuer=here.url, credential=credential, transport=transport, now=provider.database.now
+    )
     gate = CibaClient(wire, client_id="signoff-gate")
     asked = await gate.ask(
         tool_call(),

@@ -107,6 +107,7 @@ async def registered(provider: Provider, *, name: str = "Far", **changed: Any) -
             now=provider.database.now,
         ),
         transport=network,
+        now=provider.database.now,
     )
     return Far(issued.client.id, keys, network, wire, CibaClient(wire, client_id=issued.client.id))
 
@@ -212,6 +213,7 @@ async def test_the_secret_of_the_gate_in_this_process_is_none_of_another(
         issuer=ISSUER,
         credential=SharedSecret("signoff-gate", SecretStr("guessed" * 7)),
         transport=httpx2.ASGITransport(Starlette(routes=provider.routes)),
+        now=provider.database.now,
     )
     reply = await wire.post("ciba/withdraw", {"auth_req_id": "x"}, key="k")
     assert isinstance(reply, Reply)
@@ -397,9 +399,14 @@ async def test_a_settlement_that_is_none_settles_nothing(settled: Json) -> None:
             del request
             return httpx2.Response(200, json={"settled": settled})
 
-    wire = Wire(issuer=ISSUER, credential=SharedSecret("g", SecretStr("s")), transport=Told())
-    client = CibaClient(wire, client_id="g")
     at = datetime(2026, 11, 22, tzinfo=UTC)
+    wire = Wire(
+        issuer=ISSUER,
+        credential=SharedSecret("g", SecretStr("s")),
+        transport=Told(),
+        now=lambda: at,
+    )
+    client = CibaClient(wire, client_id="g")
     assert await client.report("r", state="outcome_unknown", at=at) == ciba.Heard()
 
 

@@ -58,6 +58,7 @@ def in_this_process(domain: Domain, sidecar: Sidecar, *, secret: str) -> Counter
         issuer=issuer,
         credential=SharedSecret(GATE_ID, SecretStr(secret)),
         transport=InProcess(Router(routes=list(sidecar.routes))),
+        now=domain.store.database.now,
     )
     stands = sidecar.hosts.standing(sidecar.stores.revocations)
 
@@ -97,6 +98,7 @@ async def elsewhere(domain: Domain, *, root: Path) -> Counterpart:
             now=domain.store.database.now,
         ),
         transport=transport,
+        now=domain.store.database.now,
     )
     keys = RemoteKeys(f"{approvals.issuer}/{JWKS_PATH}", transport=Lent(transport))
     link = Link(wire, keys, client_id=approvals.client_id, pause_s=_pause_s)

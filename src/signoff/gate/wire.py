@@ -9,10 +9,10 @@ server, between its commit and its answer, and lose a yes.
 import asyncio
 import logging
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
@@ -75,10 +75,12 @@ class Wire:
         issuer: str,
         credential: Credential,
         transport: httpx2.AsyncBaseTransport,
+        now: Callable[[], datetime],
     ) -> None:
+        """`now` is the clock that assertions and tokens go by; the server's is compared with it."""
         # The transport alone, for a client above it would follow redirects and keep cookies.
         self.issuer, self._credential, self._transport = issuer, credential, transport
-        self._base = issuer.rstrip("/")
+        self._base, self._now = issuer.rstrip("/"), now
         self._urls: dict[str, httpx2.URL] = {}
         self._exchanges: dict[str, _Exchange] = {}
         self._held: set[str] = set()
@@ -235,7 +237,7 @@ class Wire:
             return
         if there.tzinfo is None:
             return
-        before, self.skew_s = self.skew_s, (there - datetime.now(UTC)).total_seconds()
+        before, self.skew_s = self.skew_s, (there - self._now()).total_seconds()
         if abs(self.skew_s) > SKEW_S >= abs(before):
             _logger.warning("%s", self._clocks())
 
