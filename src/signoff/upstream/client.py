@@ -6,36 +6,25 @@ name that was asked for, wherever it resolved to. On a fresh connection the clie
 Reads no proxy setting, follows no redirect, never repeats a request.
 """
 
-import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 import httpcore2
 
-from signoff.upstream.exchange import CutBy, ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
-from signoff.upstream.kept import KeptConnections
+from signoff.upstream.collecting import collected, is_ambiguous
+from signoff.upstream.exchange import ExchangeError, Fault, Incoming, Origin, Outgoing, Watch
+from signoff.upstream.failures import is_about_certificate
+from signoff.upstream.kept import IDLE_S, KeptConnections
 from signoff.upstream.network import Network
-from signoff.upstream.streams import is_stream
 from signoff.upstream.target import UpstreamError
 
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 _BEFORE_REQUEST: Final = "connection."
 _CONNECTED: Final = ("connection.connect_tcp.started", "connection.connect_unix_socket.started")
-_CERTIFICATE_ALERTS: Final = frozenset({
-    "SSLV3_ALERT_BAD_CERTIFICATE",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-    "TLSV1_ALERT_UNKNOWN_CA",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-})
-"""Alerts of the other side (RFC 8446 §6.2); what we find wrong with it has other names."""
-_SUCCESSES: Final = range(200, 300)  # RFC 9110 §15.3
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
-_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NO_BODY_LENGTH: Final = frozenset({"POST", "PUT", "PATCH"})
 _FAULTS: Final[Mapping[type[Exception], Fault]] = {
     httpcore2.ConnectError: "connect",
@@ -46,6 +35,7 @@ _FAULTS: Final[Mapping[type[Exception], Fault]] = {
     httpcore2.WriteError: "closed",
 }
 _FAILURES: Final = tuple(_FAULTS)
+_NOTHING_MORE: Final = (b"", False)
 
 
 class _StoppedError(Exception):
@@ -91,13 +81,27 @@ class _Carrier(Protocol):
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response: ...
 
 
+class _Connection(httpcore2.AsyncHTTP11Connection):
+    """A connection that is kept."""
+
+    def is_fit(self) -> bool:
+        # httpcore2 does not tell whether more was read than the answer. Should its attribute ever
+        # be gone, no connection is used twice.
+        parser: object = getattr(self, "_h11_state", None)
+        return self.is_idle() and getattr(parser, "trailing_data", None) == _NOTHING_MORE
+
+    async def end(self) -> None:
+        with suppress(OSError, httpcore2.NetworkError):
+            await self.aclose()
+
+
 class HttpClient:
     """Exchanges with kept or fresh connections. `tls` gives what verifies certificates."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
         self._network = Network()
-        self._kept = KeptConnections(self._network, tls)
+        self._kept = KeptConnections(self._made)
 
     async def exchange(
         self, origin: Origin, outgoing: Outgoing, watch: Watch, *, fresh: bool
@@ -109,7 +113,7 @@ class HttpClient:
         """
         once = self._alone if fresh else self._shared
         last: ExchangeError | None = None
-        for address in await self._addresses(origin):
+        for address in await origin.addresses():
             try:
                 return await once(address, origin, outgoing, watch)
             except _UnreachableError as error:
@@ -119,14 +123,6 @@ class HttpClient:
     async def close(self) -> None:
         """Close every connection."""
         await self._kept.close()
-
-    async def _addresses(self, origin: Origin) -> list[str]:
-        if origin.guard is None:
-            return [origin.host]
-        try:
-            return await origin.guard.addresses(origin.scheme, origin.host, origin.port)
-        except (OSError, UnicodeError) as error:
-            raise ExchangeError("connect") from error
 
     async def _alone(
         self, address: str, origin: Origin, outgoing: Outgoing, watch: Watch
@@ -156,6 +152,16 @@ class HttpClient:
                     raise _UnreachableError(fault) from error
                 raise ExchangeError(fault, reused=not trace.connected) from error
 
+    async def _made(self, origin: Origin, address: str) -> _Connection:
+        if origin.socket is not None:
+            stream = await self._network.connect_unix_socket(str(origin.socket))
+        else:
+            stream = await self._network.connect_tcp(address, origin.port)
+        if origin.scheme == "https":
+            stream = await stream.start_tls(self._tls(), server_hostname=origin.host)
+        target = httpcore2.Origin(origin.scheme.encode(), address.encode(), origin.port)
+        return _Connection(target, stream, keepalive_expiry=IDLE_S)
+
     async def _shared(
         self, address: str, origin: Origin, outgoing: Outgoing, watch: Watch
     ) -> Incoming:
@@ -174,20 +180,12 @@ class HttpClient:
 
 
 def _fault_of(error: Exception) -> Fault:
-    if _is_about_certificate(error):
+    if is_about_certificate(error):
         return "certificate"
     for kind, fault in _FAULTS.items():
         if isinstance(error, kind):
             return fault
     return "closed"
-
-
-def _is_about_certificate(error: Exception) -> bool:
-    """Say whether the other side ended the handshake over the certificate it was shown, or none."""
-    causes = (error.__cause__, *cast("tuple[object, ...]", error.args))
-    return any(
-        isinstance(cause, ssl.SSLError) and cause.reason in _CERTIFICATE_ALERTS for cause in causes
-    )
 
 
 def _message(
@@ -212,54 +210,12 @@ async def _exchanged(
 ) -> Incoming:
     response = await carrier.handle_async_request(message)
     watch.status = response.status
-    streamed = is_stream(_media_type(response.headers))
-    listener = outgoing.listener if streamed and response.status in _SUCCESSES else None
-    chunks: list[bytes] = []
-    size, cut = 0, False
-    cut_by: CutBy = "size"
+    headers = list(response.headers)
+    extensions = cast("Mapping[str, object]", response.extensions)
     try:
-        _check_framing(response)
-        if listener is not None:
-            listener.begin(response.headers)
-        async with asyncio.timeout_at(outgoing.stream_until if streamed else None):
-            async for chunk in response.aiter_stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if listener is not None:
-                    listener.arrived(chunk)
-                if size > outgoing.limit:
-                    cut = True
-                    break
-    except TimeoutError:
-        cut, cut_by = True, "time"
-    except _FAILURES:
-        if listener is None or not outgoing.keeps_part:
-            raise
-        cut, cut_by = True, "closed"  # what came until then is worth more than nothing
+        if extensions.get("http_version") not in _VERSIONS or is_ambiguous(headers):
+            raise ExchangeError("answer")
+        chunks = response.aiter_stream()
+        return await collected(chunks, response.status, headers, outgoing, _FAILURES)
     finally:
         await response.aclose()
-    return Incoming(
-        status=response.status,
-        headers=list(response.headers),
-        body=b"".join(chunks),
-        cut=cut,
-        cut_by=cut_by,
-    )
-
-
-def _check_framing(response: httpcore2.Response) -> None:
-    """Refuse what two readers would end at different bytes, and what is not HTTP/1 (RFC 9112 §6.3).
-
-    Raises:
-        ExchangeError: the answer is of neither HTTP/1.1 nor 1.0, or says its length twice.
-    """
-    names = {name.lower() for name, _ in response.headers}
-    extensions = cast("Mapping[str, object]", response.extensions)
-    if extensions.get("http_version") not in _VERSIONS or names >= _LENGTHS:
-        raise ExchangeError("answer")
-
-
-def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    return next(
-        (value.decode("latin-1") for name, value in headers if name.lower() == b"content-type"), ""
-    )

@@ -35,6 +35,19 @@ class Origin:
     socket: Path | None = None
     guard: Guard | None = None
 
+    async def addresses(self) -> list[str]:
+        """Return where to connect, in turn; of a guarded origin only what its guard lets through.
+
+        Raises:
+            ExchangeError: there is none.
+        """
+        if self.guard is None:
+            return [self.host]
+        try:
+            return await self.guard.addresses(self.scheme, self.host, self.port)
+        except (OSError, UnicodeError) as error:
+            raise ExchangeError("connect") from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:

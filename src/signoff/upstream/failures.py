@@ -7,7 +7,7 @@ TLS's own reasons. Pure.
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 from signoff.upstream.exchange import ExchangeError, Fault
 from signoff.upstream.sent import NotSent, Unknown
@@ -19,6 +19,26 @@ _FAULTS: Final[Mapping[Fault, str]] = {
     "answer": "the connection was closed, or the answer breaks HTTP's rules",
     "closed": "the connection was closed before the answer ended",
 }
+
+
+_CERTIFICATE_ALERTS: Final = frozenset({
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+})
+"""Alerts of the other side (RFC 8446 §6.2); what we find wrong with it has other names."""
+
+
+def is_about_certificate(error: Exception) -> bool:
+    """Say whether the other side ended the handshake over the certificate it was shown, or none."""
+    causes = (error.__cause__, *cast("tuple[object, ...]", error.args))
+    return any(
+        isinstance(cause, ssl.SSLError) and cause.reason in _CERTIFICATE_ALERTS for cause in causes
+    )
 
 
 def failed(error: ExchangeError, *, left: bool, status: int | None, name: str) -> NotSent | Unknown:

@@ -15,7 +15,7 @@ import httpcore2
 
 _AHEAD: Final = 262_144
 """Bytes that are read before anybody asks for them."""
-_NEXT_ADDRESS_S: Final = 0.25  # RFC 8305 §5
+NEXT_ADDRESS_S: Final = 0.25  # RFC 8305 §5
 _SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
@@ -41,7 +41,7 @@ class Network(httpcore2.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             _, stream = await loop.create_connection(
-                NetworkStream, host, port, happy_eyeballs_delay=_NEXT_ADDRESS_S
+                NetworkStream, host, port, happy_eyeballs_delay=NEXT_ADDRESS_S
             )
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError from error
@@ -95,7 +95,7 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
     def eof_received(self) -> bool:
         secure = None if self._transport is None else self._transport.get_extra_info("ssl_object")
-        if secure is not None and not _was_notified(secure):
+        if secure is not None and not was_notified(secure):
             self._lost = ConnectionResetError("cut off without a close_notify")
         self._ended = True
         self._wake()
@@ -194,20 +194,10 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Tell what httpcore2 asks: whether something stands unread, and the TLS object."""
         if info == "is_readable":
-            return bool(self._held) or self._ended or self._arrived()
+            return bool(self._held) or self._ended or has_something_unread(self._transport)
         if self._transport is None:
             return None
         return self._transport.get_extra_info(info)
-
-    def _arrived(self) -> bool:
-        """Tell whether the socket holds bytes, or an end, that the loop has not seen yet."""
-        sock = None if self._transport is None else self._transport.get_extra_info("socket")
-        descriptor = -1 if sock is None else sock.fileno()
-        if descriptor < 0:
-            return True
-        look = select.poll()
-        look.register(descriptor, select.POLLIN)
-        return bool(look.poll(0))
 
     async def _something(self) -> None:
         """Wait until something happens. One request at a time is on a connection."""
@@ -222,7 +212,18 @@ class NetworkStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             self._waiter.set_result(None)
 
 
-def _was_notified(secure: ssl.SSLObject) -> bool:
+def has_something_unread(transport: asyncio.BaseTransport | None) -> bool:
+    """Tell whether the socket holds bytes, or an end, that the loop has not seen yet."""
+    sock = None if transport is None else transport.get_extra_info("socket")
+    descriptor = -1 if sock is None else sock.fileno()
+    if descriptor < 0:
+        return True
+    look = select.poll()
+    look.register(descriptor, select.POLLIN)
+    return bool(look.poll(0))
+
+
+def was_notified(secure: ssl.SSLObject) -> bool:
     """Tell whether TLS ended by its own message; else anybody may have cut it (RFC 9112 §9.8).
 
     asyncio tells both alike. What OpenSSL reads then is an end, or nothing yet.
