@@ -1,30 +1,31 @@
-"""Calls to an upstream a second and in CPU: our side of `httpx2`, `httpx2` itself, and `aiohttp`.
+"""Calls to an upstream a second and in CPU: our clients, and the libraries they stand on alone.
 
 The upstream is a process of its own (`upstream.py`). The clients take turns in one process; each
-round is timed by itself, so that what the machine does meanwhile hits all of them. `aiohttp` is
-nobody's dependency here: install it by hand into a copy of the environment to see its row.
+round is timed by itself, so that what the machine does meanwhile hits all of them. Reported are
+medians of the rounds; a ratio is the median of each round's, that of CPU being the calmer one.
 `whole` is everything an allowed call costs on this side: freeze, send, shape.
 """
 
 import asyncio
-import contextlib
-import importlib
 import socket
 import ssl
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+import aiohttp
 import httpx2
 
-from signoff.catalog.model import HeaderTemplate, ToolSpec, Upstream
+from signoff.catalog.model import HeaderTemplate, HttpClientName, ToolSpec, Upstream
 from signoff.catalog.wire import Parameter
 from signoff.identity import Caller
 from signoff.sealed import Sealer
+from signoff.upstream.aiohttp_client import AiohttpClient
 from signoff.upstream.client import HttpClient
 from signoff.upstream.exchange import Origin, Outgoing
 from signoff.upstream.headers import References, parsed
@@ -33,10 +34,16 @@ from signoff.upstream.response import result_of
 from signoff.upstream.transport import Transports
 
 CALLS = 1_024
-ROUNDS = 5
+ROUNDS = 9
 CALLERS = (1, 32)
 TARGET = "/accounts/42?limit=5"
 
+BESIDE = {
+    "ours over httpcore2": "httpx2",
+    "ours over aiohttp": "ours over httpcore2",
+    "whole over aiohttp": "whole over httpcore2",
+}
+"""What each is compared with."""
 Call: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -48,8 +55,9 @@ class _Watch:
 
 
 @asynccontextmanager
-async def _ours(port: int) -> AsyncGenerator[Call]:
-    pool = HttpClient(ssl.create_default_context)
+async def _ours(port: int, name: HttpClientName) -> AsyncGenerator[Call]:
+    beside = HttpClient(ssl.create_default_context)
+    pool = AiohttpClient(ssl.create_default_context, beside=beside) if name == "aiohttp" else beside
     origin = Origin(scheme="http", host="127.0.0.1", port=port)
     outgoing = Outgoing(
         method="GET",
@@ -64,6 +72,7 @@ async def _ours(port: int) -> AsyncGenerator[Call]:
 
     yield call
     await pool.close()
+    await beside.close()
 
 
 @asynccontextmanager
@@ -86,8 +95,7 @@ async def _httpx2(port: int) -> AsyncGenerator[Call]:
 
 @asynccontextmanager
 async def _aiohttp(port: int) -> AsyncGenerator[Call]:
-    library: Any = importlib.import_module("aiohttp")
-    async with library.ClientSession(connector=library.TCPConnector(limit=100)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100)) as session:
         url = f"http://127.0.0.1:{port}{TARGET}"
 
         async def call() -> None:
@@ -100,10 +108,11 @@ async def _aiohttp(port: int) -> AsyncGenerator[Call]:
 
 
 @asynccontextmanager
-async def _whole(port: int) -> AsyncGenerator[Call]:
+async def _whole(port: int, name: HttpClientName) -> AsyncGenerator[Call]:
     to = Upstream(
         name="bench",
         base_url=f"http://127.0.0.1:{port}",
+        client=name,
         headers=(HeaderTemplate(name="Authorization", parts=parsed("Bearer ${env:TOKEN}")),),
     )
     tool = ToolSpec(
@@ -165,13 +174,14 @@ async def run() -> None:
         async with AsyncExitStack() as stack:
             clients: dict[str, Call] = {}
             for name, client in (
-                ("ours", _ours),
-                ("httpx2", _httpx2),
-                ("aiohttp", _aiohttp),
-                ("whole", _whole),
+                ("httpx2", _httpx2(port)),
+                ("aiohttp", _aiohttp(port)),
+                ("ours over httpcore2", _ours(port, "httpcore2")),
+                ("ours over aiohttp", _ours(port, "aiohttp")),
+                ("whole over httpcore2", _whole(port, "httpcore2")),
+                ("whole over aiohttp", _whole(port, "aiohttp")),
             ):
-                with contextlib.suppress(ModuleNotFoundError):
-                    clients[name] = await stack.enter_async_context(client(port))
+                clients[name] = await stack.enter_async_context(client)
             await _answering(port)
             for callers in CALLERS:
                 await _compare(clients, callers)
@@ -181,20 +191,30 @@ async def run() -> None:
 
 
 async def _compare(clients: dict[str, Call], callers: int) -> None:
-    best: dict[str, tuple[float, float]] = {}
-    for name, call in clients.items():
+    for call in clients.values():
         await _round(call, callers)  # connections are made, code is warm
-        best[name] = (float("inf"), float("inf"))
+    rounds = {name: list[tuple[float, float]]() for name in clients}
     for _ in range(ROUNDS):
         for name, call in clients.items():
-            took, used = await _round(call, callers)
-            best[name] = (min(best[name][0], took), min(best[name][1], used))
-    base = best["httpx2"][0]
-    for name, (took, used) in best.items():
+            rounds[name].append(await _round(call, callers))
+    for name, its in rounds.items():
+        took, used = (statistics.median(column) for column in zip(*its, strict=True))
         print(
-            f"  {callers:>3} callers  {name:8} {CALLS / took:8,.0f}/s   "
-            f"{used / CALLS * 1e6:5.0f} µs CPU   {base / took:5.2f} times httpx2"
+            f"  {callers:>3} callers  {name:20} {CALLS / took:8,.0f}/s   "
+            f"{used / CALLS * 1e6:5.0f} µs CPU{_against(its, rounds.get(BESIDE.get(name, '')))}"
         )
+
+
+def _against(
+    its: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]] | None
+) -> str:
+    if others is None:
+        return ""
+    faster, cheaper = (
+        statistics.median(theirs / mine for mine, theirs in zip(column, other, strict=True))
+        for column, other in zip(zip(*its, strict=True), zip(*others, strict=True), strict=True)
+    )
+    return f"   {faster:4.2f} times the rate, {cheaper:4.2f} times as cheap"
 
 
 async def _answering(port: int) -> None:

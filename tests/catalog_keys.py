@@ -224,6 +224,7 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
             at(f"{UP}.allow_servers", [{"url": "https://eu.away.example"}]),
             at(f"{UP}.allow_servers", [{"url": "https://eu.away.example", "credentials": True}]),
         ),
+        "client": ({}, at(f"{UP}.client", "aiohttp")),
         "allow_private": (
             at(f"{UP}.allow_servers", ["https://eu.away.example"]),
             {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from signoff.canonical import Json
-from signoff.catalog.model import HeaderTemplate, ToolSpec, Upstream
+from signoff.catalog.model import HeaderTemplate, HttpClientName, ToolSpec, Upstream
 from signoff.catalog.wire import Parameter, Place, Style
 from signoff.identity import Caller
 from signoff.sealed import Sealer
@@ -15,6 +15,15 @@ from signoff.upstream.request import FrozenRequest, freeze
 ALICE = Caller(kind="local", issuer="local", client_id="local:1", sub="alice")
 SEALER = Sealer(b"k" * 32)
 ENVIRONMENT = {"BANK_TOKEN": "s3cret-t0ken/+", "OTHER": "another-value"}
+
+CLIENTS: tuple[HttpClientName, ...] = ("httpcore2", "aiohttp")
+
+
+class Sending:
+    """By which client the upstreams made here are called: tests that judge the wire turn it."""
+
+    by: HttpClientName = "httpcore2"
+
 
 STYLES: Mapping[Place, Style] = {
     "path": "simple",
@@ -65,6 +74,7 @@ def upstream(
     templates = tuple(
         HeaderTemplate(name=name, parts=parsed(text)) for name, text in (headers or {}).items()
     )
+    more.setdefault("client", Sending.by)
     return Upstream(name="bank", base_url=base_url, headers=templates, **more)
 
 

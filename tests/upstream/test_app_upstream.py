@@ -15,7 +15,7 @@ from starlette.routing import Route
 from signoff.catalog.model import Upstream
 from signoff.upstream.target import UpstreamError
 from signoff.upstream.transport import Answered, NotSent, Transports, Unknown
-from upstream_parts import frozen, references, tool
+from upstream_parts import Sending, frozen, references, tool
 
 EVENTS: list[str] = []
 
@@ -66,65 +66,71 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def serving(target: str, data_dir: Path, **more: float) -> tuple[Transports, Upstream]:
-    upstream = Upstream(name="bank", base_url=f"app:{target}", **more)  # pyright: ignore[reportArgumentType]
+    upstream = Upstream(
+        name="bank",
+        base_url=f"app:{target}",
+        client=Sending.by,
+        **more,  # pyright: ignore[reportArgumentType]
+    )
     return Transports([upstream], data_dir=data_dir, references=references()), upstream
 
 
-async def test_an_app_is_called_over_a_socket_of_mode_0600(tmp_path: Path) -> None:
+async def test_an_app_is_called_over_a_socket_of_mode_0600(tmp_path: Path, fresh: bool) -> None:
     transports, bank = serving("app_under_test:app", tmp_path)
     async with transports:
         [path] = left_in(tmp_path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_ISSOCK(path.stat().st_mode)
-        for fresh in (True, False):
-            sent = await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=fresh)
-            assert isinstance(sent, Answered)
-            assert sent.body == b'{"path":"/echo","host":"bank"}'
+        sent = await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=fresh)
+        assert isinstance(sent, Answered)
+        assert sent.body == b'{"path":"/echo","host":"bank"}'
         assert EVENTS == ["up"]
     assert EVENTS == ["up", "down"]
     assert left_in(tmp_path) == []
 
 
-async def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
+async def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path, fresh: bool) -> None:
     (tmp_path / "upstream-bank.sock").write_text("stale")
     transports, bank = serving("app_under_test:app", tmp_path)
     async with transports:
         assert isinstance(
-            await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=True), Answered
+            await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=fresh), Answered
         )
 
 
-async def test_a_data_directory_with_a_long_name_still_works(tmp_path: Path) -> None:
+async def test_a_data_directory_with_a_long_name_still_works(tmp_path: Path, fresh: bool) -> None:
     deep = tmp_path / ("x" * 120)
     deep.mkdir()
     transports, bank = serving("app_under_test:app", deep)
     async with transports:
         assert isinstance(
-            await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=True), Answered
+            await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=fresh), Answered
         )
 
 
-async def test_an_app_that_raises_answers_500(tmp_path: Path) -> None:
+async def test_an_app_that_raises_answers_500(tmp_path: Path, fresh: bool) -> None:
     transports, bank = serving("app_under_test:app", tmp_path)
     async with transports:
-        sent = await transports.send(frozen(tool("/crash"), to=bank), bank, fresh=True)
+        sent = await transports.send(frozen(tool("/crash"), to=bank), bank, fresh=fresh)
     assert isinstance(sent, Answered)
     assert sent.status == 500
 
 
-async def test_an_app_that_hangs_meets_the_deadline_like_a_network_would(tmp_path: Path) -> None:
+async def test_an_app_that_hangs_meets_the_deadline_like_a_network_would(
+    tmp_path: Path, fresh: bool
+) -> None:
     transports, bank = serving("app_under_test:app", tmp_path, timeout_s=0.2)
     async with transports:
-        sent = await transports.send(frozen(tool("/hang"), to=bank), bank, fresh=True)
+        sent = await transports.send(frozen(tool("/hang"), to=bank), bank, fresh=fresh)
         assert isinstance(sent, Unknown)
     assert EVENTS[:2] == ["up", "began"]
 
 
-async def test_a_socket_that_is_gone_means_nothing_was_sent(tmp_path: Path) -> None:
+async def test_a_socket_that_is_gone_means_nothing_was_sent(tmp_path: Path, fresh: bool) -> None:
     transports, bank = serving("app_under_test:app", tmp_path)
     async with transports:
         (tmp_path / "upstream-bank.sock").unlink()
-        sent = await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=True)
+        sent = await transports.send(frozen(tool("/echo"), to=bank), bank, fresh=fresh)
     assert isinstance(sent, NotSent)
 
 

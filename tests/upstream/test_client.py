@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from signoff.catalog.wire import Body
+from signoff.upstream.aiohttp_client import AiohttpClient
 from signoff.upstream.client import HttpClient
-from signoff.upstream.exchange import ExchangeError, Incoming, Origin, Outgoing
+from signoff.upstream.exchange import Client, ExchangeError, Incoming, Origin, Outgoing
 from signoff.upstream.response import result_of
 from signoff.upstream.transport import Answered, NotSent, Transports, Unknown
-from upstream_parts import frozen, references, tool, upstream
+from upstream_parts import Sending, frozen, references, tool, upstream
 from wire import answer, listening, plain
+
+pytestmark = pytest.mark.usefixtures("each_client")
 
 
 class Watched:
@@ -33,13 +36,19 @@ class Watched:
 
 
 @asynccontextmanager
-async def client_of(url: str) -> AsyncGenerator[tuple[HttpClient, Origin]]:
-    client = HttpClient(ssl.create_default_context)
+async def client_of(url: str) -> AsyncGenerator[tuple[Client, Origin]]:
+    beside = HttpClient(ssl.create_default_context)
+    client = (
+        AiohttpClient(ssl.create_default_context, beside=beside)
+        if Sending.by == "aiohttp"
+        else beside
+    )
     parts = urlsplit(url)
     try:
         yield client, Origin(scheme="http", host=cast("str", parts.hostname), port=parts.port or 80)
     finally:
         await client.close()
+        await beside.close()
 
 
 def outgoing(**over: object) -> Outgoing:
@@ -66,12 +75,18 @@ def outgoing(**over: object) -> Outgoing:
         b"HTTP/1.1 99 Low\r\nContent-Length: 0\r\n\r\n",
         b"ICY 200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%b\r\n"
+        % (b"X: y\r\n" * 40_000),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n%b\r\n" % ((b"X: " + b"y" * 999 + b"\r\n") * 200),
+        b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
         b"\x00\xff\r\n\r\n",
         b"",
     ],
 )
-async def test_an_answer_that_breaks_the_rules_is_none(content: bytes) -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_an_answer_that_breaks_the_rules_is_none(content: bytes, fresh: bool) -> None:
     async def say(writer: asyncio.StreamWriter) -> None:
         writer.write(content)
         writer.close()
@@ -79,9 +94,44 @@ async def test_an_answer_that_breaks_the_rules_is_none(content: bytes) -> None:
     async with listening(say) as wire, client_of(wire.url) as (client, origin):
         watch = Watched()
         with pytest.raises(ExchangeError) as caught:
-            await client.exchange(origin, outgoing(), watch, fresh=True)
+            await client.exchange(origin, outgoing(), watch, fresh=fresh)
     assert caught.value.fault in ("answer", "closed")
     assert watch.left
+
+
+async def test_a_body_that_breaks_the_rules_while_it_is_read_is_none() -> None:
+    """And nobody waits for the end of a connection that stays open."""
+    begun = asyncio.Event()
+
+    class Listening:
+        def begin(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+            assert headers
+            begun.set()
+
+        def arrived(self, chunk: bytes) -> None:
+            assert chunk == b"{}"
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+        )
+        await begun.wait()
+        writer.write(b"zz\r\n")
+
+    asked = outgoing(listener=Listening())
+    async with listening(say) as wire, client_of(wire.url) as (client, origin):
+        with pytest.raises(ExchangeError) as caught:
+            await client.exchange(origin, asked, Watched(), fresh=False)
+    assert caught.value.fault in ("answer", "closed")
+
+
+async def test_nobody_waits_for_another_protocol_that_was_not_asked_for() -> None:
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+    async with listening(plain(switched)) as wire, client_of(wire.url) as (client, origin):
+        for fresh in (True, False):
+            with pytest.raises(ExchangeError, match="answer"):
+                await client.exchange(origin, outgoing(), Watched(), fresh=fresh)
 
 
 async def test_a_refused_answer_takes_its_connection_with_it() -> None:
@@ -147,12 +197,13 @@ async def test_an_answer_nobody_asked_for_is_never_given_to_a_gated_call(tmp_pat
         {"headers": [(b"X", b"\x00")]},
     ],
 )
+@pytest.mark.parametrize("fresh", [True, False])
 async def test_a_request_that_would_end_its_own_line_is_not_written(
-    change: dict[str, object],
+    change: dict[str, object], fresh: bool
 ) -> None:
     async with listening(plain(answer())) as wire, client_of(wire.url) as (client, origin):
         with pytest.raises(ExchangeError, match="request"):
-            await client.exchange(origin, outgoing(**change), Watched(), fresh=True)
+            await client.exchange(origin, outgoing(**change), Watched(), fresh=fresh)
     assert wire.requests == []
 
 

@@ -21,6 +21,8 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, references, tool, upstream
 from wire import Wire, answer, listening, plain
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 
 @dataclass
 class World:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certificates import Authority
 from signoff.catalog.model import Upstream
 from signoff.catalog.wire import Server
 from signoff.upstream.guard import Guard, RefusedAddressError, is_public, resolved
@@ -148,7 +149,9 @@ async def test_a_listed_origin_is_no_other(target: tuple[str, str, int]) -> None
         await guard.addresses(*target)
 
 
-async def sent_to(server: str, tmp_path: Path, to: Upstream, resolve: object = None) -> Sent:
+async def sent_to(
+    server: str, tmp_path: Path, to: Upstream, resolve: object = None, *, fresh: bool
+) -> Sent:
     spec = tool("/x", server=Server(url=server))
     async with Transports(
         [to],
@@ -156,18 +159,20 @@ async def sent_to(server: str, tmp_path: Path, to: Upstream, resolve: object = N
         references=references(),
         resolve=resolve,  # pyright: ignore[reportArgumentType] — a test's own resolver, or none
     ) as transports:
-        return await transports.send(frozen(spec, {}, to=to), to, fresh=True)
+        return await transports.send(frozen(spec, {}, to=to), to, fresh=fresh)
 
 
-async def test_a_server_inside_gets_no_byte(tmp_path: Path) -> None:
+async def test_a_server_inside_gets_no_byte(tmp_path: Path, fresh: bool) -> None:
     async with listening(plain(answer())) as wire:
         for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]"):
-            sent = await sent_to(f"http://{host}:{wire.port}", tmp_path, upstream())
+            sent = await sent_to(f"http://{host}:{wire.port}", tmp_path, upstream(), fresh=fresh)
             assert isinstance(sent, NotSent)
     assert wire.connections == 0
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked(tmp_path: Path) -> None:
+async def test_the_connection_goes_to_the_address_that_was_checked(
+    tmp_path: Path, fresh: bool
+) -> None:
     """A name that resolves anew for the connection could lead anywhere by then."""
     asked: list[str] = []
 
@@ -179,41 +184,66 @@ async def test_the_connection_goes_to_the_address_that_was_checked(tmp_path: Pat
     async with listening(plain(answer())) as wire:
         server = f"http://rebind.example:{wire.port}"
         to = upstream(allow_private=("127.0.0.0/8",))
-        sent = await sent_to(server, tmp_path, to, once)
+        sent = await sent_to(server, tmp_path, to, once, fresh=fresh)
     assert isinstance(sent, Answered)
     assert asked == ["rebind.example"]
     assert dict(wire.head()[1])["Host"] == f"rebind.example:{wire.port}"
 
 
-async def test_the_operators_own_base_url_is_trusted_as_written(tmp_path: Path) -> None:
+async def test_the_operators_own_base_url_is_trusted_as_written(
+    tmp_path: Path, fresh: bool
+) -> None:
     async with listening(plain(answer())) as wire:
         to = upstream(wire.url)
         async with Transports([to], data_dir=tmp_path, references=references()) as transports:
             assert isinstance(
-                await transports.send(frozen(tool(), to=to), to, fresh=True), Answered
+                await transports.send(frozen(tool(), to=to), to, fresh=fresh), Answered
             )
 
 
-async def test_a_redirect_inside_is_told_and_not_followed(tmp_path: Path) -> None:
+async def test_a_redirect_inside_is_told_and_not_followed(tmp_path: Path, fresh: bool) -> None:
     async with listening(plain(answer())) as inside:
         moved = answer("302 Found", b"", "text/plain", f"Location: {inside.url}/admin")
         async with listening(plain(moved)) as wire:
             to = upstream(wire.url)
             async with Transports([to], data_dir=tmp_path, references=references()) as transports:
-                sent = await transports.send(frozen(tool(), to=to), to, fresh=False)
+                sent = await transports.send(frozen(tool(), to=to), to, fresh=fresh)
     assert isinstance(sent, Answered)
     assert sent.status == 302
     assert inside.connections == 0
 
 
-async def test_the_next_address_of_a_name_is_tried_when_one_refuses(tmp_path: Path) -> None:
+async def test_the_next_address_of_a_name_is_tried_when_one_refuses(
+    tmp_path: Path, fresh: bool
+) -> None:
     async with listening(plain(answer())) as wire:
         to = upstream(allow_private=("127.0.0.0/8",))
         found = resolving("127.0.0.9", "127.0.0.1")
-        sent = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, found)
+        sent = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, found, fresh=fresh)
         none = resolving("127.0.0.9", "127.0.0.8")
-        refused = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, none)
+        refused = await sent_to(f"http://two.example:{wire.port}", tmp_path, to, none, fresh=fresh)
     assert isinstance(sent, Answered)
     assert refused == NotSent(
         reason="bank: the connection was not made (connection refused)", transient=True
     )
+
+
+@pytest.mark.parametrize(("name", "holds"), [("bank.example", True), ("other.example", False)])
+async def test_a_certificate_counts_for_the_name_wherever_it_resolves_to(
+    name: str, holds: bool, tmp_path: Path, fresh: bool
+) -> None:
+    """The server's is also good for the address that the connection goes to."""
+    bank = Authority(tmp_path)
+    async with listening(plain(answer()), tls=bank.server(name)) as wire:
+        to = upstream(allow_private=("127.0.0.0/8",))
+        spec = tool("/x", server=Server(url=f"https://bank.example:{wire.port}"))
+        async with Transports(
+            [to],
+            data_dir=tmp_path,
+            references=references(),
+            tls=bank.trusted(),
+            resolve=resolving("127.0.0.1"),
+        ) as transports:
+            sent = await transports.send(frozen(spec, {}, to=to), to, fresh=fresh)
+    assert isinstance(sent, Answered if holds else NotSent)
+    assert len(wire.requests) == holds

@@ -14,6 +14,8 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, references, tool, upstream
 from wire import Script, Wire, answer, listening, plain
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BUSY = answer("503 Busy", b"", "text/plain", "Retry-After: 0")
 
@@ -137,13 +139,13 @@ async def test_attempts_end(tmp_path: Path) -> None:
 
 def closing_after_first() -> Script:
     """Answer a connection's first request; close at its second without a word."""
-    seen: set[int] = set()
+    seen: set[asyncio.StreamWriter] = set()  # and not their ids, which come again
 
     async def script(writer: asyncio.StreamWriter) -> None:
-        if id(writer) in seen:
+        if writer in seen:
             writer.close()
             return
-        seen.add(id(writer))
+        seen.add(writer)
         writer.write(answer())
         await writer.drain()
 

@@ -20,6 +20,8 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, references, tool, upstream
 from wire import listening, then_closed
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 READ: list[tuple[StreamKind, str, list[Any]]] = [
     ("sse", 'data: {"a": 1}\n\ndata: 2\n\n', [{"a": 1}, 2]),
     ("sse", "data: one\ndata: two\n\n", ["one\ntwo"]),

@@ -22,6 +22,8 @@ from tls_parts import contexts
 from upstream_parts import ENVIRONMENT, frozen, parameter, references, tool, upstream
 from wire import Script, answer, listening, plain, then_closed
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 POST = tool(
     "/transfers/{id}",
     method="POST",

@@ -18,6 +18,8 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, references, tool, upstream
 from wire import Wire, answer, listening, plain
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 JSON_TEXT = "application/json"
 PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
 

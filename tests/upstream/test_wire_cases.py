@@ -24,6 +24,8 @@ from signoff.upstream.transport import Transports
 from upstream_parts import frozen, parameter, references, tool, upstream
 from wire import Wire, answer, listening, plain
 
+pytestmark = pytest.mark.usefixtures("each_client")
+
 PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -138,8 +140,8 @@ HEADERS: list[tuple[str, Any, Json, tuple[str, str]]] = [
 async def test_an_argument_stands_in_a_header(
     more: Any, value: Json, header: tuple[str, str], tmp_path: Path
 ) -> None:
-    place = more.pop("place", "header") if "place" in more else "header"
-    spec = tool("/x", parameters=[parameter("q", place, name="X-Q", **more)])
+    said: dict[str, Any] = {"place": "header", "name": "X-Q", **more}
+    spec = tool("/x", parameters=[parameter("q", **said)])
     wire, _ = await sent(spec, {"q": value}, tmp_path)
     assert [pair for pair in wire.head()[1] if pair[0] == header[0]] == [header]
 

@@ -31,6 +31,7 @@ Strength = Literal["session", "passkey"]
 RetryKind = Literal["never", "idempotency_key", "natural", "reconcile"]
 ReferenceKind = Literal["env", "file", "caller", "approval"]
 RefStyle = Literal["keep", "inline"]
+HttpClientName = Literal["httpcore2", "aiohttp"]
 AssertionAudience = Literal["issuer", "ciba"]
 CredentialKind = Literal["value", "basic", "client_credentials", "hook"]
 
@@ -137,6 +138,8 @@ class Upstream:
     headers: tuple[HeaderTemplate, ...] = ()
     timeout_s: float = 10.0
     max_response_bytes: int = 1_048_576
+    client: HttpClientName = "httpcore2"
+    """What sends the calls that need nobody. Those that a person approved go out over httpcore2."""
     credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
     """By scheme name; which of them a call sends is `ToolSpec.security.credentials`."""
     allow_private: tuple[str, ...] = ()

@@ -1,17 +1,21 @@
-"""Where an upstream reaches beside its `base_url`: servers, private addresses, documents of a spec.
+"""Where an upstream reaches beside its `base_url`, and by what: servers, addresses, documents.
 
-Owns `allow_servers`, `variables`, `allow_private` and `allow_refs`. What is not listed here is not
-reached; how that is kept is `upstream/guard.py`'s.
+Owns `allow_servers`, `variables`, `allow_private`, `allow_refs` and `client`. What is not listed
+here is not reached; how that is kept is `upstream/guard.py`'s.
 """
 
 import re
-from typing import Final
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, cast, get_args
 
 from signoff.catalog.config import is_http_url
 from signoff.catalog.fields import Fields, Word
+from signoff.catalog.model import HttpClientName
 from signoff.catalog.openapi.servers import Places, origin_of
 
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?|[A-Za-z0-9.-]{1,253}")
+
+_AIOHTTP: Final = "3.14."  # as pyproject.toml says; the next one may change what is built upon
 
 
 def read_private(fields: Fields) -> tuple[str, ...]:
@@ -22,6 +26,23 @@ def read_private(fields: Fields) -> tuple[str, ...]:
             message = f"{fields.at('allow_private')}: {word.text[:60]!r} is no address"
             fields.problems.add(word.spot, message)
     return tuple(word.text for word in words)
+
+
+def read_client(fields: Fields) -> HttpClientName:
+    """Read what sends the calls that need nobody."""
+    name = cast("HttpClientName", fields.choice("client", get_args(HttpClientName), "httpcore2"))
+    if name == "aiohttp":
+        try:
+            found = version("aiohttp")
+        except PackageNotFoundError:
+            found = "none"
+        if not found.startswith(_AIOHTTP):
+            fields.complain(
+                "client",
+                f"aiohttp {_AIOHTTP}x is needed, and {found} is installed: "
+                "run pip install 'signoff[aiohttp]'",
+            )
+    return name
 
 
 def read_refs(fields: Fields) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from signoff.catalog.openapi.compiler import MAPPING, Faulty, Index, Indexed, Ta
 from signoff.catalog.openapi.documents import Document, MappingError, Operation
 from signoff.catalog.openapi.security import Given, schemes_of
 from signoff.catalog.pins import Pins
-from signoff.catalog.reach import read_places, read_private, read_refs
+from signoff.catalog.reach import read_client, read_places, read_private, read_refs
 from signoff.catalog.selectors import (
     Selector,
     check_operation,
@@ -161,6 +161,7 @@ class _Reader:
             max_response_bytes=fields.integer(
                 "max_response_bytes", default.max_response_bytes, least=1_024, most=67_108_864
             ),
+            client=read_client(fields),
             allow_private=read_private(fields),
             visible_to=read_visibility(fields, self._people),
         )

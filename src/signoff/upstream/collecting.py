@@ -52,11 +52,11 @@ async def collected(
 def is_ambiguous(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Tell whether two readers would end the answer at different bytes (RFC 9112 §6.1, §6.3)."""
     encodings = [(name, value) for name, value in headers if name.strip().lower() == _ENCODING]
+    lengths = {value for name, value in headers if name.strip().lower() == _LENGTH}
     if not encodings:
-        return False
+        return len(lengths) > 1
     (name, value), *more = encodings
-    names = {name.lower() for name, _ in headers}
-    return bool(more) or name != name.strip() or value.lower() != b"chunked" or _LENGTH in names
+    return bool(more or lengths) or name != name.strip() or value.lower() != b"chunked"
 
 
 def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -109,6 +109,7 @@ class Transports:
         self._resolve = resolve
         self._routes: dict[str, Routes] = {}
         self._client: Client | None = None
+        self._quick: Client | None = None
         self._certified: dict[str, Client] = {}
         self._hooks = Hooks()
         self._credentials = Credentials(
@@ -144,12 +145,20 @@ class Transports:
                         served(upstream, data_dir=self._data_dir)
                     )
                 self._routes[upstream.name] = Routes(upstream, socket=path, resolve=self._resolve)
+            over_aiohttp = {one.name for one in self._upstreams if one.client == "aiohttp"}
             self._client = HttpClient(self._context)
             stack.push_async_callback(self._client.close)
+            if over_aiohttp:
+                self._quick = _over_aiohttp(self._context, beside=self._client)
+                stack.push_async_callback(self._quick.close)
             for name, context in contexts.items():
                 # Connections that show a certificate are kept apart from all others.
                 client = self._certified[name] = HttpClient(lambda context=context: context)
                 stack.push_async_callback(client.close)
+                if name in over_aiohttp:
+                    quick = _over_aiohttp(lambda context=context: context, beside=client)
+                    self._certified[name] = quick
+                    stack.push_async_callback(quick.close)
             self._stack = stack.pop_all()
         return self
 
@@ -198,9 +207,9 @@ class Transports:
         if route is None:
             return Changed(reason=f"the address of {upstream.name} changed since the approval")
         client = self._certified.get(upstream.name) if route.own else None
-        attempt = _Attempt(
-            client or self._client, route, upstream, before_first_byte, fresh=fresh, tell=tell
-        )
+        if client is None:
+            client = self._quick if upstream.client == "aiohttp" and self._quick else self._client
+        attempt = _Attempt(client, route, upstream, before_first_byte, fresh=fresh, tell=tell)
         if fresh or not request.repeatable:
             return await self._once(request, upstream, attempt, approval_token, upstream.timeout_s)
         loop = asyncio.get_running_loop()
@@ -373,6 +382,13 @@ class _Unwatched:
 
     async def leave(self) -> None:
         """Let the first byte leave."""
+
+
+def _over_aiohttp(tls: Callable[[], ssl.SSLContext], *, beside: Client) -> Client:
+    # aiohttp is an extra, and importing it costs 0.1 s: only where an upstream asks for it.
+    from signoff.upstream.aiohttp_client import AiohttpClient  # noqa: PLC0415
+
+    return AiohttpClient(tls, beside=beside)
 
 
 def _is_secure(upstream: Upstream) -> bool:
