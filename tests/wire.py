@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(
@@ -105,6 +106,28 @@ async def listening(
         server.close()
         for writer in tuple(writers):
             writer.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def behind(peer: Peer, **more: object) -> AsyncGenerator[int]:
+    """Serve `peer` on a free port; every connection is cut at the end."""
+    open_: set[asyncio.StreamWriter] = set()
+
+    async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_.add(writer)
+        try:
+            await peer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(kept, "127.0.0.1", 0, **more)  # pyright: ignore[reportArgumentType]
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in open_:
+            writer.transport.abort()
         await server.wait_closed()
 
 

@@ -6,7 +6,7 @@ import random
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from signoff.upstream.aiohttp_client import AiohttpClient
 from signoff.upstream.client import HttpClient
 from signoff.upstream.exchange import Client, ExchangeError, Incoming, Origin, Outgoing, Watch
-from wire import Wire, answer, listening, plain
+from wire import Wire, answer, behind, listening, plain
 
 
 class Unwatched:
@@ -52,8 +52,8 @@ async def both() -> AsyncGenerator[tuple[AiohttpClient, Beside]]:
     await beside.close()
 
 
-def origin_of(wire: Wire) -> Origin:
-    return Origin(scheme="http", host="127.0.0.1", port=wire.port)
+def origin_at(port: int) -> Origin:
+    return Origin(scheme="http", host="127.0.0.1", port=port)
 
 
 GET = Outgoing(method="GET", host="h", target=b"/", headers=[])
@@ -62,7 +62,7 @@ GET = Outgoing(method="GET", host="h", target=b"/", headers=[])
 async def test_a_gated_call_goes_over_httpcore2_and_an_allowed_one_does_not() -> None:
     async with listening(plain(answer())) as wire, both() as (client, beside):
         for fresh in (False, True, False, True):
-            await client.exchange(origin_of(wire), GET, Unwatched(), fresh=fresh)
+            await client.exchange(origin_at(wire.port), GET, Unwatched(), fresh=fresh)
     assert beside.given == [True, True]
     assert wire.connections == 3
 
@@ -97,7 +97,7 @@ async def written(client: Client, wire: Wire, outgoing: Outgoing) -> list[bytes]
     """Return what arrives: nothing when it is refused unsent."""
     before = len(wire.requests)
     with suppress(ExchangeError):
-        await client.exchange(origin_of(wire), outgoing, Unwatched(), fresh=False)
+        await client.exchange(origin_at(wire.port), outgoing, Unwatched(), fresh=False)
     return wire.requests[before:]
 
 
@@ -114,22 +114,98 @@ async def test_what_is_written_is_what_httpcore2_writes_to_the_byte(seed: int) -
     assert 0 < refused < 75
 
 
-# Bytes that nobody asked for
+# The bytes of an answer
+
+LINES = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 200\r\n",
+    b"HTTP/1.0 200 OK\r\n",
+    b"HTTP/1.1 204 No\r\n",
+    b"HTTP/1.1 100 C\r\n\r\n",
+    b"Content-Length: 2\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length : 2\r\n",
+    b"content-length: 02 \r\n",
+    b"Content-Length: 2,2\r\n",
+    b"Content-Length:\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: Chunked\r\n",
+    b"Transfer-Encoding: chunked, chunked\r\n",
+    b"Transfer-Encoding: identity\r\n",
+    b"Transfer-Encoding:\x0bchunked\r\n",
+    b"Connection: close\r\n",
+    b"X: a\r\n b\r\n",
+    b"X:a\xff\r\n",
+    b"X: a\n",
+    b"X\r\n",
+    b": x\r\n",
+    b"X y: z\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\x00",
+    b"{}",
+    b"{}{}x",
+    b"2\r\n{}\r\n",
+    b"2;a=b\r\n{}\r\n",
+    b"2 \r\n{}\r\n",
+    b"02\r\n{}\r\n",
+    b"2\n{}\n",
+    b"-1\r\n",
+    b"0x2\r\n{}\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nT: x\r\n\r\n",
+]
+USUAL = [
+    [LINES[0], LINES[5], b"\r\n", b"{}"],
+    [LINES[0], LINES[11], b"\r\n", b"2\r\n{}\r\n", b"0\r\n\r\n"],
+    [LINES[0], b"\r\n", b"{}"],
+]
 
 
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+def disturbed(chance: random.Random) -> bytes:
+    """Return an answer of which a few lines were added, taken away or exchanged."""
+    lines = list(chance.choice(USUAL))
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randint(0, len(lines))
+        lines[at : at + chance.randint(0, 1)] = chance.choices(LINES, k=chance.randint(0, 1))
+    return b"".join(lines)
 
 
-@asynccontextmanager
-async def behind(peer: Peer) -> AsyncGenerator[Origin]:
-    async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            await peer(reader, writer)
+async def read(client: Client, wire: Wire, method: str) -> object:
+    outgoing = Outgoing(method=method, host="h", target=b"/", headers=[])
+    try:
+        got = await client.exchange(origin_at(wire.port), outgoing, Unwatched(), fresh=False)
+    except ExchangeError:
+        return None
+    names = {name.lower(): value for name, value in got.headers}
+    names.pop(b"transfer-encoding", None)  # its letters are small then in one, and not in the other
+    return got.status, got.body, names, got.cut
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_is_read_is_what_httpcore2_reads_or_nothing(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 — repeatable, not secret
+    said = [b""]
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(said[0])
         writer.close()
 
-    server = await asyncio.start_server(kept, "127.0.0.1", 0)
-    async with server:
-        yield Origin(scheme="http", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    taken = refused = 0
+    async with listening(say) as wire, both() as (client, beside):
+        for _ in range(200):
+            said[0], method = disturbed(chance), chance.choice(["GET", "GET", "HEAD"])
+            theirs = await read(beside.client, wire, method)
+            ours = await read(client, wire, method)
+            assert ours in (theirs, None), said[0]
+            taken += ours is not None
+            refused += ours is None and theirs is not None
+    assert taken > 50
+    assert refused < 20
+
+
+# Bytes that nobody asked for
 
 
 async def test_what_an_upstream_says_before_it_is_asked_is_no_answer() -> None:
@@ -146,9 +222,9 @@ async def test_what_an_upstream_says_before_it_is_asked_is_no_answer() -> None:
                 await asyncio.sleep(0)
 
     spoken, over = asyncio.Event(), asyncio.Event()
-    async with behind(peer) as origin, both() as (client, _):
+    async with behind(peer) as port, both() as (client, _):
         with pytest.raises(ExchangeError, match="closed"):
-            await client.exchange(origin, GET, Waiting(), fresh=False)
+            await client.exchange(origin_at(port), GET, Waiting(), fresh=False)
         over.set()
 
 
@@ -166,8 +242,8 @@ async def test_an_idle_connection_that_speaks_is_closed_at_once() -> None:
         closed.set()
 
     idle = asyncio.Event()
-    async with behind(peer) as origin, both() as (client, _):
-        await client.exchange(origin, GET, Unwatched(), fresh=False)
+    async with behind(peer) as port, both() as (client, _):
+        await client.exchange(origin_at(port), GET, Unwatched(), fresh=False)
         idle.set()
         await closed.wait()
 
@@ -186,7 +262,7 @@ async def test_where_an_answer_of_loose_lines_ends_nobody_knows(
 ) -> None:
     async with listening(plain(content)) as wire, both() as (client, _):
         for connections in (1, 2):
-            got = await client.exchange(origin_of(wire), GET, Unwatched(), fresh=False)
+            got = await client.exchange(origin_at(wire.port), GET, Unwatched(), fresh=False)
             assert (got.status, got.body) == (200, body)
             assert wire.connections == connections
 
@@ -199,7 +275,7 @@ async def test_a_connection_that_was_idle_for_too_long_is_not_used(
     async with listening(plain(answer())) as wire, both() as (client, _):
         for ahead_s, connections in ((0, 1), (3, 1), (8, 2), (11, 2), (16, 3)):
             monkeypatch.setattr(loop, "time", lambda ahead_s=ahead_s: now() + ahead_s)
-            await client.exchange(origin_of(wire), GET, Unwatched(), fresh=False)
+            await client.exchange(origin_at(wire.port), GET, Unwatched(), fresh=False)
             assert wire.connections == connections
 
 

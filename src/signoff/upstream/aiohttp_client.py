@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from aiohttp import ClientError, HttpVersion10, HttpVersion11, StreamReader, http_parser
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 
 from signoff.upstream.collecting import collected, is_ambiguous
@@ -32,6 +32,8 @@ from signoff.upstream.kept import IDLE_S, KeptConnections
 from signoff.upstream.network import NEXT_ADDRESS_S, has_something_unread, was_notified
 from signoff.upstream.target import UpstreamError
 
+_AHEAD: Final = 131_072
+"""Bytes of a body that are read before anybody asks for them."""
 _HEAD_BYTES: Final = 102_400  # what httpcore2 takes
 _FIELD_BYTES: Final = 32_768
 _FIELDS: Final = 256
@@ -83,16 +85,16 @@ class _Connection(ResponseHandler):
         """
         self._is_idle, self._asks_head, self._answer = False, asks_head, None
         self._frame, self._left, self._last, self._has_more = "head", 0, b"", False
-        self._head.clear()
         self.set_response_params(
             skip_payload=asks_head,
             read_until_eof=True,
             auto_decompress=False,
+            read_bufsize=_AHEAD // 2,
             max_line_size=_FIELD_BYTES,
             max_field_size=_FIELD_BYTES,
             max_headers=_FIELDS,
         )
-        if self.transport is None or self.transport.is_closing():
+        if self.transport is None:
             raise _CutOffError
         self.transport.write(content)
 
@@ -148,7 +150,7 @@ class _Connection(ResponseHandler):
             return
         if not data:
             super().data_received(data)  # aiohttp goes on after a pause
-        while data and self.exception() is None:
+        while data:
             if self._frame == "head":
                 data = self._after_head(data)
             elif self._frame == "length":
@@ -168,8 +170,8 @@ class _Connection(ResponseHandler):
         known = len(self._head)
         self._head += data
         at = self._head.find(_HEAD_END, max(0, known - len(_HEAD_END)))
-        if (at if at >= 0 else len(self._head)) > _HEAD_BYTES:
-            self.set_exception(LineTooLong(b"", _HEAD_BYTES))
+        if self._head[:1].isspace() or (at if at >= 0 else len(self._head)) > _HEAD_BYTES:
+            self.set_exception(BadHttpMessage("no head, or one too long"))
             return b""
         size = len(data) if at < 0 else at + len(_HEAD_END) - known
         if at >= 0:

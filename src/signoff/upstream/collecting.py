@@ -51,12 +51,13 @@ async def collected(
 
 def is_ambiguous(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Tell whether two readers would end the answer at different bytes (RFC 9112 §6.1, §6.3)."""
-    encodings = [(name, value) for name, value in headers if name.strip().lower() == _ENCODING]
-    lengths = {value for name, value in headers if name.strip().lower() == _LENGTH}
+    if any(name != name.strip() for name, _ in headers):
+        return True  # RFC 9112 §5.1: some read `Content-Length :`, and some do not
+    lengths = {value for name, value in headers if name.lower() == _LENGTH}
+    encodings = [value.lower() for name, value in headers if name.lower() == _ENCODING]
     if not encodings:
         return len(lengths) > 1
-    (name, value), *more = encodings
-    return bool(more or lengths) or name != name.strip() or value.lower() != b"chunked"
+    return bool(lengths) or encodings != [b"chunked"]
 
 
 def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
