@@ -211,7 +211,7 @@ def test_a_client_assertion_in_any_other_algorithm_is_refused(alg: str) -> None:
     curve = ECKey.generate_key("P-521", {"kid": "one"})
     rsa = RSAKey.generate_key(2048, {"kid": "one"})
     key: Any = {"ES": curve, "HS": OctKey.import_key("one" * 16)}.get(alg[:2], rsa)
-    public = rsa.as_dict(private=False) if alg == "HS256" else key.as_dict(private=False)
+    public: Any = rsa.as_dict(private=False) if alg == "HS256" else key.as_dict(private=False)
     claims = {"iss": "c", "sub": "c", "aud": "us", "jti": "1", "iat": AT, "exp": AT + 60}
     settings: dict[str, Any] = {"client_id": "c", "audiences": {"us"}, "now": NOW}
     token = signed(claims, header={"alg": alg, "typ": "JWT"}, key=key)
