@@ -98,7 +98,11 @@ def test_nothing_a_spec_is_called_breaks_out_of_the_text() -> None:
     evil: dict[str, Json] = {
         **SPEC,
         "info": {"title": 'x"}\nusers: [{id: mallory}]\n#', "version": "1"},
-        "servers": [{"url": 'https://a.example/"x'}],
+        "servers": [
+            {"url": "https://a.example"},
+            {"url": 'https://b.example/"x'},
+            {"url": "https://c.example/\nusers: [{id: eve}]"},
+        ],
         "paths": {'/refunds"}: {': {"post": operation('a"}\nusers: [{id: eve}]\nrefund')}},
     }
     text = draft(Document(json.dumps(evil).encode(), name="s"), spec='a"b', user="alice").text
@@ -116,7 +120,7 @@ def test_what_the_operator_has_to_do_is_said() -> None:
 
     assert todo == (
         "base_url: the spec names no server; say where the API is",
-        "set TOKEN in the environment: the key or token of token",
+        "set N_CODE_SONS_TOKEN in the environment: the key or token of token",
     )
 
 

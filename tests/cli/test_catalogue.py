@@ -39,7 +39,8 @@ def test_init_writes_a_catalogue_that_checks_and_says_what_it_guessed(folder: Pa
     assert "guessed: placeOrder: money, for the word 'order': high, as its method says" in (
         made.stderr
     )
-    assert made.stdout == "capabilities.yaml: written, 3 tools; read it, then run signoff check\n"
+    assert made.stdout == "capabilities.yaml: written, 2 tools; read it, then run signoff check\n"
+    assert 'left out: broken: the $ref "#/nowhere" points at nothing' in made.stderr
     assert (folder / "capabilities.yaml").read_text().endswith('users:\n  - {id: "alice"}\n')
 
     checked = typed("check")
@@ -52,7 +53,8 @@ def test_init_writes_a_catalogue_that_checks_and_says_what_it_guessed(folder: Pa
 def test_init_can_be_read_by_a_program() -> None:
     made = json.loads(typed("init", "shop.yaml", "--json").stdout)
 
-    assert (made["config"], made["tools"], made["todo"]) == ("capabilities.yaml", 3, [])
+    assert (made["config"], made["tools"], made["todo"]) == ("capabilities.yaml", 2, [])
+    assert made["left_out"] == ['broken: the $ref "#/nowhere" points at nothing']
     assert made["guesses"] == [
         {"operation": "placeOrder", "group": "money", "word": "order", "raised": False}
     ]
@@ -153,7 +155,7 @@ def test_a_call_that_policy_asks_about_may_not_read_several_pages(
 def test_an_allowed_read_may_read_several_pages(folder: Path) -> None:
     (folder / "capabilities.yaml").write_text(PAGED)
 
-    assert typed("check").stdout.endswith("capabilities.yaml: good, 1 tools\n")
+    assert typed("check").stdout.endswith("capabilities.yaml: good, 1 tool\n")
 
 
 GRANTING = """\

@@ -1,18 +1,25 @@
 """`check`, `tools` and `init`: what a catalogue says, or could, without starting anything."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from signoff.app.errors import BadInputError
+from signoff.app.unset import unset
 from signoff.assistant.listing import Listing
 from signoff.canonical import Json
 from signoff.catalog.draft import Draft, draft
 from signoff.catalog.fields import Problem, Problems
 from signoff.catalog.loader import Broken, Loaded, check_spec, load
-from signoff.catalog.model import EMBEDDED, Catalogue, Skipped, ToolSpec
+from signoff.catalog.model import (
+    EMBEDDED,
+    Catalogue,
+    Skipped,
+    ToolSpec,
+)
 from signoff.catalog.offered import Offered
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
@@ -26,6 +33,12 @@ from signoff.gate.policy import Allow, Ask, Deny, decide
 _BYTES_PER_TOKEN: Final = 4
 """A common measure; each model counts a little differently."""
 _NAMES: Final = 12
+_NO_CATALOGUE: Final = (
+    "name your catalogue with --config, run this in its folder, or write a first one with "
+    "signoff init SPEC"
+)
+_SAID_ALREADY: Final = ".base_url: is needed; a spec's own servers are not trusted"
+_ADDRESS: Final = re.compile(r"(https?):/+(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +117,17 @@ class Report:
             count = len(self.skipped)
             noun = "operation" if count == 1 else "operations"
             lines.append(
-                f"{', '.join(self.checked)}: {self.tools} tools; "
+                f"{', '.join(self.checked)}: {counted(self.tools)}; "
                 f"{count} {noun} cannot become tools, for the reasons above"
             )
         else:
-            lines.append(f"{', '.join(self.checked)}: good, {self.tools} tools")
+            lines.append(f"{', '.join(self.checked)}: good, {counted(self.tools)}")
         return "\n".join(lines)
+
+
+def counted(tools: int) -> str:
+    """Return how many tools, in words."""
+    return "1 tool" if tools == 1 else f"{tools} tools"
 
 
 def catalogue_at(path: Path, data_dir: Path | None = None) -> Catalogue:
@@ -128,9 +146,7 @@ def loaded_at(path: Path, data_dir: Path | None = None) -> Loaded:
         BadInputError: every mistake, a line each.
     """
     if not path.exists():
-        raise BadInputError(
-            f"there is no {path}: name your catalogue with --config, or run this in its folder"
-        )
+        raise BadInputError(f"there is no {path}: {_NO_CATALOGUE}")
     match _load(path, data_dir):
         case Loaded() as loaded:
             return loaded
@@ -139,18 +155,36 @@ def loaded_at(path: Path, data_dir: Path | None = None) -> Loaded:
 
 
 def check(
-    config: Path, specs: Sequence[Path], *, data_dir: Path | None = None, lock: bool = False
+    config: Path,
+    specs: Sequence[Path],
+    *,
+    data_dir: Path | None = None,
+    lock: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Report:
-    """Check the specs, or the catalogue when none is named; `lock` writes its names down."""
+    """Check the specs, or the catalogue when none is named; `lock` writes its names down.
+
+    What the catalogue refers to and `environment` lacks is noted: it may be there where it runs.
+    """
     if specs:
         return _check_specs(specs, data_dir)
+    if not config.exists():
+        problem = Problem(
+            file=str(config), line=1, column=1, message=f"is not there: {_NO_CATALOGUE}"
+        )
+        return Report(checked=(str(config),), problems=(problem,))
     match _load(config, data_dir):
         case Loaded(catalogue=catalogue, notes=notes, names=names):
             written = (f"{write_pins(config, names)}: written",) if lock else ()
             return Report(
                 checked=(str(config),),
                 problems=(),
-                notes=(*map(str, notes), *_of_roles(config, catalogue), *written),
+                notes=(
+                    *map(str, notes),
+                    *_of_roles(config, catalogue),
+                    *unset(config, catalogue, environment),
+                    *written,
+                ),
                 skipped=tuple(catalogue.skipped),
                 tools=len(catalogue.tools),
                 decisions=tuple(
@@ -193,6 +227,8 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
     """
     if config.exists():
         raise BadInputError(f"there is a {config} already; name another file with --config")
+    if problem := _no_file(spec):
+        raise BadInputError(problem)
     try:
         text = read_bytes(spec, SPEC_LIMITS.size)
         document = Document(text, name=str(spec), read=below(spec.parent))
@@ -207,10 +243,20 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
         file.write(made.text)
     match _load(config, None):
         case Broken(problems=problems):
-            todo = (*made.todo, *(str(problem) for problem in problems))
-            return replace(made, todo=todo)
-        case Loaded():
-            return made
+            told = (str(one) for one in problems if not one.message.endswith(_SAID_ALREADY))
+            return replace(made, todo=(*made.todo, *told))
+        case Loaded(catalogue=catalogue):
+            left_out = (f"{one.operation}: {one.reason}" for one in catalogue.skipped)
+            return replace(made, tools=len(catalogue.tools), left_out=tuple(left_out))
+
+
+def _no_file(spec: Path) -> str | None:
+    """Say why `spec` names no file; a path has lost the second slash of an address."""
+    address = _ADDRESS.fullmatch(str(spec))
+    if address is None:
+        return None
+    url = f"{address[1]}://{address[2]}"
+    return f"{url}: is an address; download it first (curl -O {url}) and name the file"
 
 
 def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str, Json]:
@@ -329,6 +375,9 @@ def _check_specs(specs: Sequence[Path], data_dir: Path | None) -> Report:
     skipped: list[Skipped] = []
     count = 0
     for spec in specs:
+        if problem := _no_file(spec):
+            problems.append(Problem(file=str(spec), line=1, column=1, message=problem))
+            continue
         checked = check_spec(spec, _cache(data_dir))
         notes += map(str, checked.notes)
         problems += checked.problems

@@ -1,77 +1,48 @@
 """A first catalogue for a spec: everything that asks keeps asking, and some more does.
 
-Owns the guesses. A guess is made from words in a method, a path or an operation's name, and can
-only raise a risk; each says what it was made from. Writes text, no file.
+Owns its text: where the API is, which credentials it wants, and what was guessed of its risks.
+What it cannot know it leaves to the operator, and says so. Writes text, no file.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from signoff.canonical import Json
-from signoff.catalog.model import Capability, Risk
+from signoff.catalog.guesses import Guess, guess
 from signoff.catalog.openapi.compiler import Index, Indexed, Target
 from signoff.catalog.openapi.documents import Document, dict_of, list_of
+from signoff.catalog.openapi.parameters import security_schemes
 from signoff.catalog.openapi.security import schemes_of
-from signoff.catalog.openapi.servers import Places, origin_of, root_urls
+from signoff.catalog.openapi.servers import Places, filled, origin_of, root_urls, variable_names
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import SecurityScheme
 
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
+_PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _MANY: Final = 60
 _TAGS: Final = 12
-_GROUPS: Final[Mapping[str, frozenset[str]]] = {
-    "money": frozenset({
-        "balance", "billing", "capture", "charge", "checkout", "invoice", "order", "pay", "payment",
-        "payout", "price", "purchase", "refund", "subscription", "transfer", "withdraw",
-    }),
-    "e-mail": frozenset({
-        "announcement", "email", "invitation", "invite", "mail", "message", "newsletter", "notify",
-        "send", "sms", "tweet",
-    }),
-    "delete": frozenset({
-        "archive", "delete", "destroy", "drop", "erase", "purge", "remove", "terminate", "wipe",
-    }),
-    "admin": frozenset({
-        "admin", "credential", "grant", "impersonate", "key", "member", "owner", "password",
-        "permission", "policy", "role", "secret", "token", "webhook",
-    }),
-    "publish": frozenset({
-        "deploy", "deployment", "merge", "publish", "release", "rollback", "share", "visibility",
-    }),
-}  # fmt: skip
-_SENSITIVE: Final = frozenset({
-    "admin", "credential", "impersonate", "key", "password", "secret", "token",
-})  # fmt: skip
-"""Reading a balance or a message harms nobody by itself; reading these may."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
-    """Why an operation should ask. `is_raised`: its method alone would not have made it."""
-
-    operation: str
-    group: str
-    word: str
-    is_raised: bool
-
-    def __str__(self) -> str:
-        raised = "raised to high" if self.is_raised else "high, as its method says"
-        return f"{self.operation}: {self.group}, for the word {self.word!r}: {raised}"
+_SERVERS: Final = 3
+_PREFIX: Final = 3
+_EXAMPLE: Final = "https://api.example.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The text of a catalogue, what was guessed in it, and what the operator has to do."""
+    """The text of a catalogue, what was guessed in it, and what the operator has to do.
+
+    `left_out` has what cannot become a tool, a sentence each.
+    """
 
     text: str
     guesses: tuple[Guess, ...]
     todo: tuple[str, ...]
     tools: int
+    left_out: tuple[str, ...] = ()
 
 
 def draft(document: Document, *, spec: str, user: str) -> Draft:
@@ -80,9 +51,10 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
     about = dict_of(document.root.get("info"))
     title = plain_text(about.get("title"), limit=60)
     name = _SLUG.sub("-", title.lower()).strip("-")[:40].strip("-") or "api"
-    guesses = [guess for one in index.offered if (guess := _guess(one)) is not None]
-    base_url, todo = _base_url(document)
-    schemes = _wanted(document)
+    guesses = [found for one in index.offered if (found := guess(one)) is not None]
+    todo: list[str] = []
+    if not index.offered:
+        todo.append("the spec has no operation that can be a tool: name another spec")
     lines = [
         "# A first catalogue. Reads are allowed, everything else asks a person; risks below were",
         "# guessed from names, and only upward. Read it through before you rely on it.",
@@ -91,17 +63,9 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
         "upstreams:",
         f"  {name}:",
         f"    openapi: {_text(spec)}",
-        f"    base_url: {_text(base_url)}",
+        *_places(document, todo),
+        *_credentials(document, _prefix(name), todo),
     ]
-    if schemes:
-        lines.append("    credentials:")
-        for scheme in schemes:
-            lines += [f"      {_text(scheme.name)}: {_credential(scheme, todo)}"]
-    if any(scheme.kind == "mutual_tls" for scheme in schemes_of(document).values()):
-        todo.append(
-            "client_certificate: the spec has operations that want one; name the PEM files of "
-            'yours, {cert: "${file:…}", key: "${file:…}"}'
-        )
     lines += _exposed(index.offered)
     lines += _operations(index.offered, guesses)
     lines += ["users:", f"  - {{id: {_text(user)}}}", ""]
@@ -110,38 +74,55 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
     )
 
 
-def _guess(indexed: Indexed) -> Guess | None:
-    card = indexed.card
-    for group, words in _GROUPS.items():
-        for word in _words(card):
-            if word in words and (card.risk is not Risk.LOW or word in _SENSITIVE):
-                return Guess(
-                    operation=indexed.operation.label,
-                    group=group,
-                    word=word,
-                    is_raised=card.risk is Risk.LOW,
-                )
-    return None
+def _places(document: Document, todo: list[str]) -> list[str]:
+    """Write where the API is, and where else its operations go."""
+    written = root_urls(document, Places())
+    urls = [url.rstrip("/") for url in written if origin_of(url) is not None]
+    if not urls:
+        path = next((url.rstrip("/") for url in written if _is_path(url)), "")
+        said = f"only the path {path}" if path else "no server"
+        example = f"{_EXAMPLE}{path}"
+        todo.append(f"base_url: the spec names {said}; say where the API is")
+        return [f"    # base_url: {_text(example)}"]
+    lines = [f"    base_url: {_text(urls[0])}"]
+    if more := [url for url in dict.fromkeys(urls[1:]) if url != urls[0]]:
+        lines.append(f"    # or: {', '.join(map(_text, more[:_SERVERS]))}")
+    if variable_names(document) and urls[0] not in str(document.root.get("servers")):
+        todo.append(f"base_url: {urls[0]} has the spec's default variables in it; check them")
+    own = {origin_of(url) for url in urls}
+    foreign = Counter(
+        origin
+        for operation in document.operations()
+        for raw in (list_of(operation.members.get("servers")) or list_of(operation.servers))[:1]
+        if (origin := origin_of(filled(raw, {}) or "")) is not None and origin not in own
+    )
+    for origin, count in foreign.most_common(_SERVERS):
+        host = origin.removesuffix(":443" if origin.startswith("https:") else ":80")
+        noun = "operation goes" if count == 1 else "operations go"
+        lines.append(f"    # allow_servers: [{_text(host)}]")
+        todo.append(f"allow_servers: {count} {noun} to {host}; list it if you trust it")
+    return lines
 
 
-def _words(card: Capability) -> Iterator[str]:
-    if card.method == "DELETE":
-        yield "delete"
-    # A summary explains, and would raise far too much: names and paths say what is acted on.
-    for text in (card.operation_id or "", card.path):
-        for found in _WORD.finditer(text):
-            word = found[0].lower()
-            yield word
-            if word.endswith("s"):
-                yield word[:-1]
+def _is_path(url: str) -> bool:
+    parts = urlsplit(url)
+    return not parts.scheme and not parts.netloc and re.fullmatch(r"/[\w./~-]+", url) is not None
 
 
-def _base_url(document: Document) -> tuple[str, list[str]]:
-    for url in root_urls(document, Places()):
-        origin = origin_of(url)
-        if origin is not None:
-            return url.rstrip("/"), []
-    return "https://api.example.com", ["base_url: the spec names no server; say where the API is"]
+def _credentials(document: Document, prefix: str, todo: list[str]) -> list[str]:
+    lines: list[str] = []
+    schemes = _wanted(document)
+    if schemes:
+        lines.append("    credentials:")
+        for scheme in schemes:
+            written = _credential(document, scheme, prefix, todo)
+            lines.append(f"      {_text(scheme.name)}: {written}")
+    if any(scheme.kind == "mutual_tls" for scheme in schemes_of(document).values()):
+        todo.append(
+            "client_certificate: the spec has operations that want one; name the PEM files of "
+            'yours, {cert: "${file:…}", key: "${file:…}"}'
+        )
+    return lines
 
 
 def _wanted(document: Document) -> list[SecurityScheme]:
@@ -164,27 +145,56 @@ def _wanted(document: Document) -> list[SecurityScheme]:
     return [schemes[name] for name in best]
 
 
-def _credential(scheme: SecurityScheme, todo: list[str]) -> str:
-    variable = re.sub(r"[^A-Z0-9]+", "_", scheme.name.upper()).strip("_") or "API_TOKEN"
-    if variable[0].isdigit():
-        variable = f"API_{variable}"
+def _credential(document: Document, scheme: SecurityScheme, prefix: str, todo: list[str]) -> str:
+    # With the API's name in front: a variable called TOKEN may hold another's.
+    variable = f"{prefix}_{_variable(scheme.name)}"
     if scheme.kind == "basic":
         todo.append(f"set {variable}_USER and {variable}_PASSWORD in the environment")
         user, password = f"${{env:{variable}_USER}}", f"${{env:{variable}_PASSWORD}}"
         return f"{{username: {_text(user)}, password: {_text(password)}}}"
+    token_url = _client_token_url(document, scheme)
+    if token_url is not None:
+        todo.append(f"set {variable}_ID and {variable}_SECRET in the environment")
+        todo.append(f"credentials: the secret of {scheme.name} goes to {token_url}; check it")
+        client, secret = f"${{env:{variable}_ID}}", f"${{env:{variable}_SECRET}}"
+        return (
+            f"{{client_id: {_text(client)}, client_secret: {_text(secret)}, "
+            f"token_url: {_text(token_url)}}}"
+        )
     todo.append(f"set {variable} in the environment: the key or token of {scheme.name}")
     return _text(f"${{env:{variable}}}")
+
+
+def _client_token_url(document: Document, scheme: SecurityScheme) -> str | None:
+    """Return where a program gets a token by itself, if the scheme offers nothing else."""
+    flows = dict_of(security_schemes(document).get(scheme.name, {}).get("flows"))
+    url = dict_of(flows.get("clientCredentials")).get("tokenUrl")
+    is_only = flows.keys() == {"clientCredentials"}
+    is_secure = isinstance(url, str) and url.startswith("https://") and origin_of(url) is not None
+    return url if is_only and is_secure and isinstance(url, str) else None
+
+
+def _prefix(name: str) -> str:
+    words = _variable(name).removesuffix("_API").split("_")
+    return "_".join(words[:_PREFIX])
+
+
+def _variable(name: str) -> str:
+    parts = [part.upper() for part in _PART.findall(name)]
+    text = "_".join(parts) or "API"
+    return f"API_{text}" if text[0].isdigit() else text
 
 
 def _exposed(offered: Sequence[Indexed]) -> list[str]:
     if len(offered) <= _MANY:
         return []
     tags = Counter(tag for one in offered for tag in one.card.tags)
-    lines = [
-        f"    # {len(offered)} operations: assistants search them. To offer fewer, name tags:",
-    ]
     listed = ", ".join(f"{_text(tag)}" for tag, _ in tags.most_common(_TAGS))
-    return [*lines, f"    # expose: [{{tags: [{listed}]}}]"] if tags else lines
+    fewer = f"{{tags: [{listed}]}}" if tags else '{methods: [GET]}, {paths: ["/…/*"]}'
+    return [
+        f"    # {len(offered)} operations: assistants search them. To offer fewer, name some:",
+        f"    # expose: [{fewer}]",
+    ]
 
 
 def _operations(offered: Sequence[Indexed], guesses: Sequence[Guess]) -> list[str]:

@@ -69,8 +69,10 @@ def open_document(
         try:
             texts.append(specs.read(word.text))
         except OSError as error:
-            reason = error.strerror or "not a file"
-            message = f'{fields.at(key)}: "{word.text}" cannot be read: {reason}'
+            reason = f"cannot be read: {error.strerror or 'not a file'}"
+            if word.text.lower().startswith(("http://", "https://")):
+                reason = "is an address; download it and name the file"
+            message = f'{fields.at(key)}: "{word.text}" {reason}'
             fields.problems.add(word.spot, message)
             return None
     (name, text), *laid = texts

@@ -2,15 +2,21 @@
 
 import getpass
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from signoff.app import inspect
+from signoff.catalog.guesses import Guess
 from signoff.cli.failures import run
 from signoff.cli.options import as_json, config_option
 from signoff.cli.tables import document, note, out, table, visible
-from signoff.settings import Settings
+from signoff.settings import Settings, environment
+
+_MOST_GUESSES: Final = 20
 
 
 @click.command()
@@ -22,7 +28,9 @@ def check(config: Path, specs: tuple[Path, ...], *, lock: bool, json_: bool) -> 
     """Find every mistake in the catalogue, or in SPECs, with file, line and column."""
     if lock and specs:
         raise click.UsageError("--lock is for a catalogue; leave the specs out")
-    report = inspect.check(config, specs, data_dir=_data_dir(), lock=lock)
+    report = inspect.check(
+        config, specs, data_dir=_data_dir(), lock=lock, environment=environment()
+    )
     out(document(report.as_json()) if json_ else report.text())
     if report.problems:
         raise SystemExit(1)
@@ -68,15 +76,28 @@ def init(spec: Path, config: Path, user: str, *, json_: bool) -> None:
                 "config": str(config),
                 "tools": made.tools,
                 "guesses": guesses,
+                "left_out": list(made.left_out),
                 "todo": list(made.todo),
             })
         )
         return
-    for guess in made.guesses:
-        note(visible(f"guessed: {guess}"))
+    for line in _guessed(made.guesses):
+        note(visible(f"guessed: {line}"))
+    for line in made.left_out:
+        note(visible(f"left out: {line}"))
     for line in made.todo:
         note(visible(f"to do: {line}"))
-    out(f"{config}: written, {made.tools} tools; read it, then run signoff check")
+    out(f"{config}: written, {inspect.counted(made.tools)}; read it, then run signoff check")
+
+
+def _guessed(guesses: Sequence[Guess]) -> list[str]:
+    """Return a line for each guess, or where there are many, for each that raised a risk."""
+    if len(guesses) <= _MOST_GUESSES:
+        return list(map(str, guesses))
+    raised = [one for one in guesses if one.is_raised]
+    groups = Counter(one.group for one in guesses if not one.is_raised)
+    others = ", ".join(f"{count} {group}" for group, count in groups.most_common())
+    return [*map(str, raised), f"{others}: high, as their methods say (--json names each)"]
 
 
 def _data_dir() -> Path | None:
