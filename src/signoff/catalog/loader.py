@@ -9,7 +9,6 @@ import contextlib
 import gc
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from signoff.catalog.yaml_source import SPEC_LIMITS, Limits, Spot, YamlError, lo
 
 FORMAT: Final = 1
 _TOP: Final = Spot(line=1, column=1)
+_MOST_TWICE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,20 +245,40 @@ def _check_format(root: Fields) -> None:
 
 
 def _check_names(placed: list[tuple[Entry, Spot]], root: Fields) -> None:
-    held = Counter(entry.card.name for entry, _ in placed)
+    """Every tool has a name of its own; where many have not, an upstream says it once."""
+    held: dict[str, list[Capability]] = {}
+    for entry, _ in placed:
+        held.setdefault(entry.card.name, []).append(entry.card)
+    twice: dict[str, list[tuple[Capability, Spot]]] = {}
     for entry, spot in placed:
         card = entry.card
         if card.name in RESERVED:
             message = f'{card.source}: "{card.name}" is signoff\'s own tool; give it another name'
             root.problems.add(spot, message)
-        elif held[card.name] > 1:
-            others = sorted(
-                other.card.source
-                for other, _ in placed
-                if other.card.name == card.name and other is not entry
+        elif len(held[card.name]) > 1:
+            twice.setdefault(card.upstream, []).append((card, spot))
+    for upstream, found in twice.items():
+        first, spot = found[0]
+        fix = f"upstreams.{upstream}.operations.{first.operation_id or first.name}.name"
+        if len(found) > _MOST_TWICE:
+            names = ", ".join(card.name for card, _ in found[:_MOST_TWICE])
+            others = {one.upstream for card, _ in found for one in held[card.name]} - {upstream}
+            where = ", ".join(f"upstreams.{one}" for one in sorted(others)) or "others of its own"
+            message = (
+                f"upstreams.{upstream}: {len(found):,} tools are called like those of {where} "
+                f"({names}, …): name them, as in {fix}, or expose fewer"
             )
-            message = f'{card.source}: the name "{card.name}" is also that of {", ".join(others)}'
             root.problems.add(spot, message)
+            continue
+        for card, spot in found:
+            others = [_placed_name(one) for one in held[card.name] if one is not card]
+            listed = ", ".join(sorted(others)[:_MOST_TWICE])
+            message = f'{_placed_name(card)}: the name "{card.name}" is also that of {listed}'
+            root.problems.add(spot, f"{message}; give one of them a name of its own")
+
+
+def _placed_name(card: Capability) -> str:
+    return f"{card.source} (upstreams.{card.upstream})"
 
 
 def _jsonable(value: object) -> Json:

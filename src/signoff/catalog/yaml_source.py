@@ -178,6 +178,19 @@ class _Frame(Generic[N]):
     key_spot: Spot | None = None
 
 
+def _no_token(text: str, line: int, column: int) -> str | None:
+    """Say what stands where a value should begin and cannot, and what to write instead."""
+    rows = text.splitlines()
+    found = rows[line - 1][column - 1 : column] if line <= len(rows) else ""
+    if found == "\t":
+        return "a tab, where YAML wants spaces"
+    return (
+        f'text that begins with {found} has to stand in "quotes"'
+        if found in "@`%" and found
+        else None
+    )
+
+
 def _build(text: bytes, limits: Limits, maker: _Maker[N]) -> N:
     if len(text) > limits.size:
         raise YamlError(f"the file is larger than {limits.size} bytes", 1, 1)
@@ -195,7 +208,8 @@ def _build(text: bytes, limits: Limits, maker: _Maker[N]) -> N:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise YamlError(f"not valid YAML: {error.problem}", line, column) from None
+        reason = _no_token(decoded, line, column) or str(error.problem)
+        raise YamlError(f"not valid YAML: {reason}", line, column) from None
     return builder.finish()
 
 
