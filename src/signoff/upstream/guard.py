@@ -32,7 +32,10 @@ _NEVER: Final = (
     IPv6Network("64:ff9b:1::/48"),  # RFC 8215: translation for local use
     IPv6Network("fec0::/10"),  # RFC 3879: site-local, deprecated and still routed
     IPv6Network("5f00::/16"),  # RFC 9602: segment routing
+    IPv6Network("3fff::/20"),  # RFC 9637: documentation, unknown to older Pythons
     IPv4Network("192.88.99.0/24"),  # RFC 7526: 6to4 relays
+    IPv4Network("192.0.0.0/24"),  # RFC 6890 §2.2.2: protocols; a cloud has its metadata in it
+    IPv4Network("168.63.129.16/32"),  # looks public: a cloud's host, to the machines on it
 )
 
 
