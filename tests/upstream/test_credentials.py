@@ -74,7 +74,7 @@ async def sent(
 ARRIVES: list[tuple[Credential, str, tuple[str, str] | None]] = [
     (key("header", "X-Api-Key"), "/x", ("X-Api-Key", SECRET)),
     (key("query", "api_key"), f"/x?api_key={ENCODED}", None),
-    (key("cookie", "sid"), "/x", ("Cookie", f"sid={ENCODED}")),
+    (key("cookie", "sid"), "/x", ("Cookie", f"sid={SECRET}")),
     (BEARER, "/x", ("Authorization", f"Bearer {SECRET}")),
     (
         BASIC,
@@ -126,7 +126,7 @@ async def test_credentials_join_arguments_in_query_and_cookie(tmp_path: Path) ->
         await sent(both, spec, tmp_path, {"a": 1, "theme": "dark"})
     line, headers = wire.head()
     assert line == f"GET /x?a=1&api_key={ENCODED} HTTP/1.1"
-    assert [value for name, value in headers if name == "Cookie"] == [f"theme=dark; sid={ENCODED}"]
+    assert [value for name, value in headers if name == "Cookie"] == [f"theme=dark; sid={SECRET}"]
 
 
 async def test_what_an_upstream_echoes_of_a_credential_is_taken_out(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ leaves, for the upstream it was configured for; nothing an assistant sends is re
 """
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
@@ -41,6 +42,7 @@ from signoff.upstream.target import UpstreamError
 Carrier = Literal["header", "query", "cookie"]
 
 _SEPARATOR: Final = "\x01"
+_NO_COOKIE_OCTET: Final = re.compile(r"[^\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,9 +301,20 @@ def with_query(target: str, made: Mapping[str, str]) -> str:
 
 
 def with_cookies(cookie: str | None, made: Mapping[str, str]) -> str:
-    """Return the Cookie header's value with credentials after the arguments' cookies."""
-    pairs = [f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in made.items()]
+    """Return the Cookie header's value with credentials after the arguments' cookies.
+
+    A credential goes as the operator has it, for nobody decodes cookies; what a cookie cannot
+    carry (RFC 6265 §4.1.1) is percent-encoded.
+    """
+    pairs = [
+        f"{_cookie_text(name).replace('=', '%3D')}={_cookie_text(text)}"
+        for name, text in made.items()
+    ]
     return "; ".join(([cookie] if cookie else []) + pairs)
+
+
+def _cookie_text(text: str) -> str:
+    return _NO_COOKIE_OCTET.sub(lambda found: quote(found[0], safe=""), text)
 
 
 def problems_of(upstream: Upstream, references: References) -> list[str]:

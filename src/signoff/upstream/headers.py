@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from pydantic import SecretStr
 
@@ -25,6 +25,7 @@ from signoff.sealed import Sealer
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _REFERENCE: Final = re.compile(r"\$\{(?:(env|file):([^{}]+)|(caller|approval)\.([^{}]+))\}")
+_INSIDE: Final = re.compile(r"[\[\]]")
 _FILE_BYTES: Final = 65_536
 _KEPT: Final = 256
 _SHORT: Final = 4  # shorter secrets would be found in every answer
@@ -102,6 +103,15 @@ def folded(name: str) -> str:
     WSGI, CGI and several proxies read `_` as `-`, so both spellings are one name.
     """
     return name.lower().replace("_", "-")
+
+
+def read_as(name: str) -> str:
+    """Return the form under which servers may compare names in a query or a Cookie.
+
+    PHP reads `a.b` and `a b` as `a_b`; it, Rack and others read `a[]`, `a[x]` and `[a]` as `a`.
+    """
+    text = unquote(name).lower().strip().lstrip("[")
+    return _INSIDE.split(text, maxsplit=1)[0].replace(".", "_").replace(" ", "_")
 
 
 def is_protected(name: str) -> bool:

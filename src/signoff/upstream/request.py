@@ -19,7 +19,7 @@ from signoff.upstream.bodies import Payload, payload_of
 from signoff.upstream.credentials import AuthRequiredError, FrozenCredential, freeze_credentials
 from signoff.upstream.frozen import FrozenHeader, HeaderSet, accept_of
 from signoff.upstream.frozen_request import FrozenRequest, hasher
-from signoff.upstream.headers import References, folded
+from signoff.upstream.headers import References, folded, read_as
 from signoff.upstream.hooks import HookContext
 from signoff.upstream.masking import mask_arguments
 from signoff.upstream.target import Parts, RequestError, UpstreamError, base_of
@@ -67,7 +67,7 @@ def freeze(
     masked = secrets.present(arguments)
     parts = Parts(tool, base, arguments)
     for carrier in ("query", "cookie"):
-        names = {one.name.lower() for one in credentials if one.carrier == carrier}
+        names = {read_as(one.name) for one in credentials if one.carrier == carrier}
         parts.refuse_names(carrier, names)
     # A hash of a few digits is no secret: with masked values every hash is keyed for this call.
     key = _derived(sealer, "masked request", call_id or "") if masked else None

@@ -15,6 +15,7 @@ from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec, Upstream
 from signoff.catalog.wire import Parameter, Place, Server
 from signoff.upstream import masking
+from signoff.upstream.headers import read_as
 from signoff.upstream.serialise import (
     Pairs,
     UnserialisableError,
@@ -229,7 +230,7 @@ class Parts:
         return "&".join(part for part in (self._tool.query, pairs) if part)
 
     def refuse_names(self, place: Place, taken: Collection[str]) -> None:
-        """Refuse arguments that would set what a credential sets.
+        """Refuse arguments that would set what a credential sets; `taken` are names as read.
 
         Raises:
             RequestError: names the argument.
@@ -237,7 +238,7 @@ class Parts:
         placed = {"query": self._query, "cookie": self.cookies}.get(place, [])
         for parameter, pairs in placed:
             for name, _ in pairs:
-                if unquote(name).lower() in taken:
+                if read_as(name) in taken:
                     raise RequestError(parameter.argument, f"may not set the {place} {name[:60]!r}")
         if place == "query" and self._whole_query is not None and taken:
             raise RequestError(self._whole_query[0].argument, "may not be the whole query here")
