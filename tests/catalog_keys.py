@@ -284,6 +284,7 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
                 "token_url": "https://as.example/u",
                 "scopes": ["read"],
                 "audience": "api",
+                "token_endpoint_auth_method": "client_secret_post",
             }.items()
         },
         **prefixed("operations.*", {

@@ -73,6 +73,15 @@ def test_a_client_fetches_its_own_token() -> None:
     )
 
 
+def test_a_client_says_how_it_shows_itself() -> None:
+    text = (
+        "oauth: {client_id: me, client_secret: '${env:S}', token_url: 'https://as.example/token', "
+        "token_endpoint_auth_method: client_secret_post}"
+    )
+
+    assert credential(text, "oauth").token_endpoint_auth_method == "client_secret_post"
+
+
 def test_a_hook_is_a_function() -> None:
     assert credential("oauth: {hook: 'my.keys:fetch'}", "oauth") == Credential(
         scheme=OAUTH, kind="hook", hook="my.keys:fetch"
@@ -124,6 +133,15 @@ def test_the_approval_token_needs_an_audience() -> None:
         (
             "oauth: {client_id: a, client_secret: '${env:S}', token_url: 'http://as.example/t'}",
             "must be https://…, or http:// on this machine",
+        ),
+        (
+            "oauth: {client_id: a, client_secret: '${env:S}', token_url: 'https://as.example/t', "
+            "token_endpoint_auth_method: none}",
+            "must be one of client_secret_basic, client_secret_post",
+        ),
+        (
+            "key: {value: '${env:K}', token_endpoint_auth_method: client_secret_post}",
+            "credentials.key.token_endpoint_auth_method: unknown key",
         ),
         ("oauth: {hook: 'os.system'}", 'a Python function is written "package.module:function"'),
         ("oauth: {}", "value: is needed, or hook, client_id, or username and password"),

@@ -13,10 +13,17 @@ from urllib.parse import urlsplit
 from signoff.catalog import templates
 from signoff.catalog.config import is_http_url
 from signoff.catalog.fields import Fields, suggest
-from signoff.catalog.model import ClientCertificate, Credential, Reference, Template
+from signoff.catalog.model import (
+    ClientAuthMethod,
+    ClientCertificate,
+    Credential,
+    Reference,
+    Template,
+)
 from signoff.catalog.wire import SecurityScheme
 from signoff.catalog.yaml_source import Member, Spot
 
+_METHODS: Final = ("client_secret_basic", "client_secret_post")
 _CARRIERS: Final = ("header", "query", "cookie")
 _HOOK: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,100}")
@@ -180,6 +187,10 @@ class _Reader:
             token_url=token_url,
             scopes=tuple(word.text for word in inner.words("scopes")),
             audience=inner.text("audience") or None,
+            token_endpoint_auth_method=cast(
+                "ClientAuthMethod",
+                inner.choice("token_endpoint_auth_method", _METHODS, "client_secret_basic"),
+            ),
         )
 
     def _text(self, inner: Fields, key: str) -> Template:

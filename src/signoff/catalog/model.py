@@ -33,6 +33,7 @@ ReferenceKind = Literal["env", "file", "caller", "approval"]
 RefStyle = Literal["keep", "inline"]
 HttpClientName = Literal["httpcore2", "aiohttp"]
 AssertionAudience = Literal["issuer", "ciba"]
+ClientAuthMethod = Literal["client_secret_basic", "client_secret_post"]
 CredentialKind = Literal["value", "basic", "client_credentials", "hook"]
 
 
@@ -83,7 +84,8 @@ class Credential:
 
     `value`: `value` is the key or token. `basic`: `username` and `password`.
     `client_credentials`: a token from `token_url` (RFC 6749 §4.4) for `client_id` and
-    `client_secret`, with `scopes` and `audience`, cached until shortly before it expires.
+    `client_secret`, with `scopes` and `audience`, cached until shortly before it expires. The
+    client shows itself by `token_endpoint_auth_method` (RFC 7591 §2).
     `hook`: `module:function`, called with the call's context for the value, async or not.
     It is bound to the origin of the upstream's `base_url` (and a `Server` with `credentials`).
     """
@@ -98,6 +100,7 @@ class Credential:
     token_url: str | None = None
     scopes: tuple[str, ...] = ()
     audience: str | None = None
+    token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"  # noqa: S105 — its name
     hook: str | None = None
 
 

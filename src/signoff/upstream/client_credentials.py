@@ -14,11 +14,13 @@ from urllib.parse import quote_plus, urlencode
 
 from pydantic import SecretStr
 
-from signoff.canonical import JsonError, parse
+from signoff.canonical import Json, JsonError, parse
+from signoff.catalog.model import ClientAuthMethod
 from signoff.upstream.headers import CredentialError, is_sendable
 
 _DEFAULT_LIFE_S: Final = 300
 _LONGEST_LIFE_S: Final = 86_400
+_DIGITS: Final = 12
 _EARLY_S: Final = 30  # a token is not used in its last half minute
 
 
@@ -33,6 +35,7 @@ class Wanted:
     client_secret: SecretStr
     scopes: tuple[str, ...] = ()
     audience: str | None = None
+    auth_method: ClientAuthMethod = "client_secret_basic"
 
 
 Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
@@ -89,13 +92,15 @@ class TokenSource:
         if wanted.audience is not None:
             form["audience"] = wanted.audience
         secret = wanted.client_secret.get_secret_value()
-        # RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
-        pair = f"{quote_plus(wanted.client_id)}:{quote_plus(secret)}"
-        status, body = await self._post(
-            wanted.token_url,
-            {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"},
-            urlencode(form).encode(),
-        )
+        headers: dict[str, str] = {}
+        match wanted.auth_method:
+            case "client_secret_basic":
+                # RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
+                pair = f"{quote_plus(wanted.client_id)}:{quote_plus(secret)}"
+                headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            case "client_secret_post":
+                form |= {"client_id": wanted.client_id, "client_secret": secret}
+        status, body = await self._post(wanted.token_url, headers, urlencode(form).encode())
         where = f"the token endpoint of {wanted.scheme}"
         if status != 200:  # noqa: PLR2004 — RFC 6749 §5.1
             raise CredentialError(f"{where} answered {status}")
@@ -110,13 +115,28 @@ class TokenSource:
             raise CredentialError(f"{where} gave no access_token")
         if str(kind).lower() != "bearer":
             raise CredentialError(f"{where} gave a token that is no bearer token")
-        life = members.get("expires_in", _DEFAULT_LIFE_S)
-        life_s = life if isinstance(life, int | float) and not isinstance(life, bool) else 0
-        usable_s = min(life_s, _LONGEST_LIFE_S) - _EARLY_S
+        usable_s = min(_life_s(members.get("expires_in")), _LONGEST_LIFE_S) - _EARLY_S
         return _Kept(SecretStr(token), self._now_s() + max(usable_s, 0), _made_of(wanted))
+
+
+def _life_s(expires_in: Json) -> float:
+    """Return how long a token holds; 0 where that cannot be read."""
+    if expires_in is None:
+        return _DEFAULT_LIFE_S
+    if isinstance(expires_in, str) and expires_in.isascii() and expires_in.isdecimal():
+        return int(expires_in[:_DIGITS])  # some servers write the number as text
+    if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
+        return expires_in
+    return 0
 
 
 def _made_of(wanted: Wanted) -> bytes:
     """Return what tells that credentials were rotated; a digest, to hold no second copy."""
-    parts = (wanted.token_url, wanted.client_id, wanted.client_secret.get_secret_value())
+    parts = (
+        wanted.token_url,
+        wanted.client_id,
+        wanted.client_secret.get_secret_value(),
+        wanted.audience or "",
+        *wanted.scopes,
+    )
     return hashlib.sha256("\x00".join(parts).encode()).digest()

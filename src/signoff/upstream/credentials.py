@@ -287,6 +287,7 @@ def _wanted(
         client_secret=SecretStr(texts[1]),
         scopes=credential.scopes,
         audience=credential.audience,
+        auth_method=credential.token_endpoint_auth_method,
     )
 
 
