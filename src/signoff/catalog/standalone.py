@@ -44,6 +44,10 @@ _TITLE: Final = 80
 _DESCRIPTION: Final = 600
 _LONGEST_S: Final = 72 * 3_600
 _STRENGTHS: Final = ("session", "passkey")
+_NO_SPEC: Final = (
+    "a spec is a Path to a file, its bytes or a mapping; for a name write Path(name), and an "
+    "address has to be fetched first"
+)
 _NOWHERE: Final = Spot(line=1, column=1)
 
 
@@ -218,11 +222,20 @@ def from_openapi(
 
 def _document(spec: Spec) -> Document:
     if isinstance(spec, Path):
-        text = read_bytes(spec, SPEC_LIMITS.size)
+        try:
+            text = read_bytes(spec, SPEC_LIMITS.size)
+        except OSError as error:
+            raise SetupError(f"{spec} cannot be read: {error.strerror or 'not a file'}") from error
         return Document(text, name=str(spec), read=below(spec.parent))
     if isinstance(spec, bytes):
         return Document(spec, name="spec")
-    return Document(json.dumps(dict(spec)).encode(), name="spec")
+    if not isinstance(spec, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SetupError(_NO_SPEC)
+    try:
+        text = json.dumps(dict(spec)).encode()
+    except (TypeError, ValueError) as error:
+        raise SetupError(f"the spec is no JSON: {error}") from error
+    return Document(text, name="spec")
 
 
 def _schemes(document: Document, names: Iterable[str]) -> dict[str, SecurityScheme]:

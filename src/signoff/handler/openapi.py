@@ -6,6 +6,7 @@ without an answer to that very question; keeps no record and writes no audit.
 """
 
 import asyncio
+import inspect
 import json
 import secrets
 import ssl
@@ -163,7 +164,9 @@ class OpenApiHandler:
             raise SetupError("use the handler inside `async with`")
         tool = self._tools.get(name)
         if tool is None:
-            raise CallError("unknown_tool", f"There is no tool {name[:100]!r}.")
+            meant = next((one for one in self._tools if one.casefold() == name.casefold()), None)
+            hint = f" Did you mean {meant}?" if meant is not None else ""
+            raise CallError("unknown_tool", f"There is no tool {name[:100]!r}.{hint}")
         call = _Call(tool=tool, arguments=self._checked(tool, arguments), context=context)
         verdict = decide(self.api.policy, tool)
         match verdict:
@@ -222,9 +225,12 @@ class OpenApiHandler:
         if approve is None:
             raise CallError("not_approved", f"Nobody can be asked about {call.tool.name}.")
         deadline = asyncio.timeout(ask.expires_in_s)
+        asked: object = approve(ask)
+        if not inspect.isawaitable(asked):
+            raise SetupError("approve is async: write `async def approve(ask)`. Nothing was sent")
         try:
             async with deadline:
-                answer: object = await approve(ask)
+                answer: object = await asked
         except TimeoutError:
             if not deadline.expired():
                 raise
