@@ -106,7 +106,8 @@ class Report:
             "decisions": [one.as_json() for one in self.decisions],
         }
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
+        """Return the report, each line as it is: a spec's words in it may hold anything."""
         lines = [str(problem) for problem in self.problems]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"skipped: {one.source} {one.operation}: {one.reason}" for one in self.skipped]
@@ -122,7 +123,7 @@ class Report:
             )
         else:
             lines.append(f"{', '.join(self.checked)}: good, {counted(self.tools)}")
-        return "\n".join(lines)
+        return lines
 
 
 def counted(tools: int) -> str:

@@ -8,7 +8,7 @@ import click
 from signoff.app.call import call_tool
 from signoff.cli.failures import run
 from signoff.cli.options import data_dir_option
-from signoff.cli.tables import document, note, out, visible
+from signoff.cli.tables import document, note, out, visible, visible_lines
 
 
 @click.command()
@@ -58,8 +58,8 @@ def call(
         # What stands beside the answer: that it was cut, and how to go on.
         for block in outcome.content[1:]:
             if block.get("type") == "text":
-                note(visible(str(block["text"])))
+                note(visible_lines(str(block["text"])))
     else:
-        out(outcome.text)
+        out(visible_lines(outcome.text))  # --raw has every character, in JSON
     if outcome.state == "failed":
         sys.exit(1)

@@ -31,7 +31,7 @@ def check(config: Path, specs: tuple[Path, ...], *, lock: bool, json_: bool) -> 
     report = inspect.check(
         config, specs, data_dir=_data_dir(), lock=lock, environment=environment()
     )
-    out(document(report.as_json()) if json_ else report.text())
+    out(document(report.as_json()) if json_ else "\n".join(map(visible, report.lines())))
     if report.problems:
         raise SystemExit(1)
 

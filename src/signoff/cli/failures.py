@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from signoff.app.errors import BadInputError, CannotRunError
-from signoff.cli.tables import note
+from signoff.cli.tables import note, visible_lines
 
 T = TypeVar("T")
 
@@ -20,10 +20,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except BadInputError as error:
         for line in error.lines:
-            note(line)
+            note(visible_lines(line))
         sys.exit(1)
     except CannotRunError as error:
-        note(str(error))
+        note(visible_lines(str(error)))
         sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)

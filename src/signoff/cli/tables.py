@@ -20,6 +20,13 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def visible_lines(text: str) -> str:
+    """Return `text` with its lines and tabs, and every other hidden character as `visible` has."""
+    return "\n".join(
+        "\t".join(map(visible, line.split("\t"))) for line in text.replace("\r\n", "\n").split("\n")
+    )
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return aligned columns under upper-case heads; a last line says when there are no rows."""
     cells = [[visible(str(cell)) for cell in row] for row in rows]
