@@ -93,6 +93,28 @@ def test_where_the_api_is_is_never_invented(servers: Json, said: str, example: s
     assert "base_url: is needed" in checked.stdout
 
 
+@pytest.mark.parametrize(
+    ("url", "doubt"),
+    [
+        ("http://169.254.169.254/latest", "is a number and no name"),
+        ("https://0x7f.0.0.1", "is a number and no name"),
+        ("https://2852039166", "is on this computer or inside a network"),
+        ("https://[fd00:ec2::254]", "is on this computer or inside a network"),
+        ("http://localhost:3000", "is on this computer or inside a network"),
+        ("https://metadata.google.internal/v1", "is on this computer or inside a network"),
+        ("https://printer.local.", "is on this computer or inside a network"),
+        ("http://pets.example", "is not https, so credentials go in clear"),
+        ("https://pets.example:8443/v1", None),
+        ("https://xn--pts-qla.xn--p1ai", None),
+    ],
+)
+def test_an_address_that_only_the_spec_named_is_doubted(url: str, doubt: str | None) -> None:
+    _, told = drafted(spec(servers=[{"url": url}]))
+
+    wanted = f"to do: base_url: {url} {doubt}; keep it only if it is yours\n" if doubt else ""
+    assert told == wanted
+
+
 def test_a_swagger_base_path_without_a_host_is_no_address() -> None:
     Path("old.yaml").write_text(
         'swagger: "2.0"\ninfo: {title: Old, version: "1"}\nbasePath: /v2\n'

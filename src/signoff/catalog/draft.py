@@ -28,6 +28,7 @@ _MANY: Final = 60
 _TAGS: Final = 12
 _SERVERS: Final = 3
 _PREFIX: Final = 3
+_INSIDE: Final = frozenset({"corp", "home", "internal", "lan", "local", "localhost"})
 _EXAMPLE: Final = "https://api.example.com"
 
 
@@ -85,6 +86,8 @@ def _places(document: Document, todo: list[str]) -> list[str]:
         todo.append(f"base_url: the spec names {said}; say where the API is")
         return [f"    # base_url: {_text(example)}"]
     lines = [f"    base_url: {_text(urls[0])}"]
+    if (doubt := _doubt(urls[0])) is not None:
+        todo.append(f"base_url: {urls[0]} {doubt}; keep it only if it is yours")
     if more := [url for url in dict.fromkeys(urls[1:]) if url != urls[0]]:
         lines.append(f"    # or: {', '.join(map(_text, more[:_SERVERS]))}")
     if variable_names(document) and urls[0] not in str(document.root.get("servers")):
@@ -102,6 +105,17 @@ def _places(document: Document, todo: list[str]) -> list[str]:
         lines.append(f"    # allow_servers: [{_text(host)}]")
         todo.append(f"allow_servers: {count} {noun} to {host}; list it if you trust it")
     return lines
+
+
+def _doubt(url: str) -> str | None:
+    """Say what speaks against an address that only the spec named."""
+    parts = urlsplit(url)
+    labels = (parts.hostname or "").rstrip(".").split(".")
+    if len(labels) == 1 or not labels[-1].replace("-", "").isalnum() or labels[-1] in _INSIDE:
+        return "is on this computer or inside a network"
+    if labels[-1][0].isdigit():
+        return "is a number and no name"
+    return "is not https, so credentials go in clear" if parts.scheme == "http" else None
 
 
 def _is_path(url: str) -> bool:
