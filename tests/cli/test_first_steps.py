@@ -258,3 +258,43 @@ def test_check_notes_what_is_not_set_and_shows_no_value(monkeypatch: pytest.Monk
     for words in (["check"], ["check", "--json"]):
         assert "PET_SHOP_KEY" not in typed(*words).output
         assert "s3cret-value" not in typed(*words).output
+
+
+def test_a_catalogue_in_place_of_a_spec_is_told_apart() -> None:
+    drafted(spec())
+    for words in (["check", "capabilities.yaml"], ["init", "capabilities.yaml", "--config", "b"]):
+        said = typed(*words)
+        assert said.exit_code == 1
+        assert "capabilities.yaml: is a catalogue and no spec: signoff check --config" in (
+            said.output
+        )
+    assert not Path("b").exists()
+
+
+def test_a_spec_in_place_of_a_catalogue_is_one_mistake() -> None:
+    said = typed("check", "--config", spec())
+
+    assert said.stdout == (
+        "spec.json:1:1: is an OpenAPI document and no catalogue; draft one with signoff init "
+        "spec.json\n1 to mend\n"
+    )
+
+
+@pytest.mark.parametrize("config", ["nowhere/capabilities.yaml", "spec.json/capabilities.yaml"])
+def test_a_place_that_cannot_be_written_is_named(config: str) -> None:
+    said = typed("init", spec(), "--config", config)
+
+    assert said.exit_code == 1
+    assert f"{config}: cannot be written: N" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"), [("tool", "tools"), ("chek", "check"), ("sevre", "serve"), ("x", None)]
+)
+def test_a_command_that_is_none_suggests_the_nearest(command: str, meant: str | None) -> None:
+    said = typed(command)
+
+    assert said.exit_code == 2
+    assert f"No such command '{command}'." in said.stderr
+    assert ("Did you mean" in said.stderr) == (meant is not None)
+    assert meant is None or f'Did you mean "{meant}"?' in said.stderr

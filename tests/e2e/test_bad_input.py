@@ -91,7 +91,10 @@ async def test_a_catalogue_that_is_not_there_is_named_with_what_to_do(tmp_path: 
     code, lines = await serve(server)
     assert code == 1
     assert lines == [
-        f"there is no {server.config}: name your catalogue with --config, or run this in its folder"
+        (
+            f"there is no {server.config}: name your catalogue with --config, run this in its "
+            "folder, or write a first one with signoff init SPEC"
+        )
     ]
 
 

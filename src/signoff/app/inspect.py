@@ -38,6 +38,8 @@ _NO_CATALOGUE: Final = (
     "signoff init SPEC"
 )
 _SAID_ALREADY: Final = ".base_url: is needed; a spec's own servers are not trusted"
+_CATALOGUE: Final = re.compile(rb"^signoff\s*:", re.MULTILINE)
+_BEGINNING: Final = 4_096
 _ADDRESS: Final = re.compile(r"(https?):/+(.*)", re.IGNORECASE)
 
 
@@ -240,8 +242,11 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
         raise BadInputError(f"{place}: {error.message}") from error
     seen_from = os.path.relpath(spec.resolve(), config.resolve().parent)
     made = draft(document, spec=seen_from.replace(os.sep, "/"), user=user)
-    with config.open("x") as file:
-        file.write(made.text)
+    try:
+        with config.open("x", encoding="utf-8") as file:
+            file.write(made.text)
+    except OSError as error:
+        raise BadInputError(f"{config}: cannot be written: {error.strerror}") from error
     match _load(config, None):
         case Broken(problems=problems):
             told = (str(one) for one in problems if not one.message.endswith(_SAID_ALREADY))
@@ -252,10 +257,12 @@ async def init(spec: Path, config: Path, *, user: str) -> Draft:
 
 
 def _no_file(spec: Path) -> str | None:
-    """Say why `spec` names no file; a path has lost the second slash of an address."""
+    """Say why `spec` names no spec; a path has lost the second slash of an address."""
     address = _ADDRESS.fullmatch(str(spec))
     if address is None:
-        return None
+        is_catalogue = spec.is_file() and _CATALOGUE.search(read_bytes(spec, _BEGINNING))
+        said = f"{spec}: is a catalogue and no spec: signoff check --config {spec}"
+        return said if is_catalogue else None
     url = f"{address[1]}://{address[2]}"
     return f"{url}: is an address; download it first (curl -O {url}) and name the file"
 

@@ -127,6 +127,10 @@ def _parse(text: bytes, *, file: str, specs: Specs, pins: Pins) -> Loaded | Brok
     if not isinstance(node.value, dict):
         problems.add(node.spot, 'a catalogue is a mapping that begins with "signoff: 1"')
         return Broken(problems=problems.ordered())
+    if "signoff" not in node.value and not node.value.keys().isdisjoint(("openapi", "swagger")):
+        message = f"is an OpenAPI document and no catalogue; draft one with signoff init {file}"
+        problems.add(node.spot, message)
+        return Broken(problems=problems.ordered())
     root = Fields(node.value, path="", spot=node.spot, problems=problems)
     catalogue, offer, reading_on = _catalogue(root, notes, specs, pins)
     root.close()

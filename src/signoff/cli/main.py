@@ -4,6 +4,7 @@ A command's module is imported when the command is used: nobody who lists calls 
 server's libraries.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final, cast
 
@@ -33,6 +34,15 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return list(_COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        near = get_close_matches(name, _COMMANDS, n=1)
+        if near and name not in _COMMANDS and not name.startswith("-"):
+            ctx.fail(f'No such command {name!r}. Did you mean "{near[0]}"?')
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
