@@ -181,7 +181,13 @@ class Fields:
         seconds = seconds_of(node.value) if isinstance(node.value, str) else math.nan
         if math.isnan(seconds):
             written = str(node.value)[:20] if isinstance(node.value, int | float | str) else ""
-            example = f"{written}s" if re.fullmatch(r"[0-9]+", written) else "10s"
+            meant = [f"{written}{unit}" for unit in "smh"] if written.isdecimal() else []
+            fitting = (
+                one
+                for one in (*meant, "10s")
+                if seconds_of(least) <= seconds_of(one) <= seconds_of(most)
+            )
+            example = next(fitting, least)
             self.problems.add(node.spot, f'{path}: must be a duration such as "{example}"')
         elif not seconds_of(least) <= seconds <= seconds_of(most):
             self.problems.add(

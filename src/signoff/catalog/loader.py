@@ -215,7 +215,8 @@ def _catalogue(
         grants=settle(offer.grants, offered.cards, root.problems, notes),
     )
     if not people.users and any(card.risk is not Risk.LOW for card in offered.cards):
-        root.problems.add(root.key_spot_of("users"), "users: nobody could approve; name a user")
+        message = "users: nobody could approve; name a user, as in users: [{id: alice}]"
+        root.problems.add(root.key_spot_of("users"), message)
     catalogue = Catalogue(
         digest="",
         server=server,
