@@ -135,8 +135,10 @@ def test_the_approval_token_needs_an_audience() -> None:
             "must be https://…, or http:// on this machine",
         ),
         (
-            "oauth: {client_id: a, client_secret: '${env:S}', token_url: 'https://as.example/t', "
-            "token_endpoint_auth_method: none}",
+            (
+                "oauth: {client_id: a, client_secret: '${env:S}', "
+                "token_url: 'https://as.example/t', token_endpoint_auth_method: none}"
+            ),
             "must be one of client_secret_basic, client_secret_post",
         ),
         (
@@ -207,3 +209,47 @@ def test_without_one_what_needs_it_is_missing() -> None:
     assert isinstance(found, Loaded), [str(one) for one in found.problems]
     [tool] = found.catalogue.tools
     assert tool.security.missing == (SchemeUse(scheme="cert"),)
+
+
+PLACED = b"""\
+openapi: 3.0.0
+paths: {/a: {get: {operationId: a, security: [{s: []}], responses: {}}}}
+components: {securitySchemes: {s: SCHEME}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers", "message"),
+    [
+        ("{type: apiKey, in: header, name: Host}", "", "'Host', which signoff sets this header"),
+        ("{type: apiKey, in: header, name: content_length}", "", "which signoff sets this header"),
+        ("{type: apiKey, in: header, name: Transfer-Encoding}", "", "which signoff sets this"),
+        ("{type: apiKey, in: header, name: 'X Y'}", "", "'X Y', which is not a header name"),
+        ('{type: apiKey, in: header, name: "X\\r\\nY"}', "", "which is not a header name"),
+        ("{type: apiKey, in: header, name: Cookie}", "", "a scheme with in: cookie adds one"),
+        ("{type: apiKey, in: header, name: X-Key}", "x_key: a", "headers already set X-Key"),
+        ("{type: http, scheme: bearer}", "AUTHORIZATION: '${env:B}'", "already set Authorization"),
+        ("{type: oauth2}", "authorization: '${env:B}'", "already set Authorization"),
+        ("{type: apiKey, in: query, name: Host}", "", None),
+        ("{type: apiKey, in: header, name: X-Key}", "X-Other: a", None),
+        ("{type: apiKey, in: header, name: Authorization}", "", None),
+    ],
+)
+def test_a_credential_that_has_no_place_in_a_request_does_not_check(
+    scheme: str, headers: str, message: str | None
+) -> None:
+    text = (
+        "signoff: 1\nupstreams:\n  up:\n    openapi: s\n    base_url: https://api.example\n"
+        f"    headers: {{{headers}}}\n    credentials:\n      s: '${{env:K}}'\n"
+        "users: [{id: alice}]\n"
+    )
+    spec = PLACED.replace(b"SCHEME", scheme.encode())
+    found = parse(text.encode(), file="c", read_spec=lambda name: (name, spec))
+    if message is None:
+        assert isinstance(found, Loaded)
+        return
+    assert isinstance(found, Broken)
+    [problem] = found.problems
+    assert problem.message.startswith("upstreams.up.credentials.s: ")
+    assert message in problem.message
+    assert (problem.line, problem.column) == (8, 7)

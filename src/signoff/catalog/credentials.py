@@ -6,7 +6,7 @@ A secret is always a reference.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -31,9 +31,13 @@ _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def read_credentials(
-    fields: Fields, schemes: Mapping[str, SecurityScheme]
+    fields: Fields, schemes: Mapping[str, SecurityScheme], headers: Iterable[str] = ()
 ) -> tuple[dict[str, Credential], tuple[str, ...]]:
-    """Read `credentials`; also return the names of those that go with every call."""
+    """Read `credentials`; also return the names of those that go with every call.
+
+    `headers` are those that the upstream sets: no credential is one of them.
+    """
+    own = {_folded(name) for name in headers}
     found: dict[str, Credential] = {}
     always: list[str] = []
     for path, member in fields.members("credentials"):
@@ -41,12 +45,34 @@ def read_credentials(
         made, is_own = reader.read(schemes)
         if made is None:
             continue
+        if fault := _header_fault(made.scheme, own):
+            reader.complain(fault)
         found[member.key] = made
         if is_own:
             always.append(member.key)
         if "audience" not in fields and _wants_approval(made):
             reader.complain(f"${{approval.token}} needs {fields.path}.audience: who it is for")
     return found, tuple(always)
+
+
+def _header_fault(scheme: SecurityScheme, own: Collection[str]) -> str | None:
+    """Say why a credential cannot stand in the header that its scheme names."""
+    if scheme.kind != "api_key":
+        name = "Authorization"
+    elif scheme.carrier == "header":
+        name = scheme.key
+    else:
+        return None
+    if _folded(name) in own:
+        return f"the upstream's headers already set {name[:60]}"
+    fault = templates.header_fault(name)
+    if fault is None and _folded(name) == "cookie":
+        fault = "holds cookies; a scheme with in: cookie adds one"
+    return None if fault is None else f"goes into the header {name[:60]!r}, which {fault}"
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def read_certificate(fields: Fields, base_url: str) -> ClientCertificate | None:

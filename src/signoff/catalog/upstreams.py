@@ -107,7 +107,9 @@ class _Reader:
                 allow_private=upstream.allow_private,
             )
         known = schemes_of(document) if document is not None else {}
-        credentials, always = read_credentials(fields, known)
+        credentials, always = read_credentials(
+            fields, known, [header.name for header in upstream.headers]
+        )
         certificate = read_certificate(fields, upstream.base_url)
         upstream = replace(upstream, credentials=credentials, client_certificate=certificate)
         self._offer.upstreams[self._name] = upstream
