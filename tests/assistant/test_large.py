@@ -278,7 +278,7 @@ async def test_the_terminals_client_finds_a_tool_that_is_not_listed(tmp_path: Pa
         connect(signoff.url, TOKEN, token_from="test") as session,
     ):
         tool = await session.tool("balance")
-        with pytest.raises(ClientError, match="the server has no tool balanse"):
+        with pytest.raises(ClientError, match=r"has no tool balanse; it says: .*mean balance\?"):
             await session.tool("balanse")
 
     assert tool.input_schema == READ.input_schema

@@ -1,7 +1,8 @@
 """What a spec or an upstream says reaches a terminal as text: no escape, no hidden character."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ EVIL = "\x1b[2J\x07\u202e\x9b31m\u200b\ufeff\x00"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def loudness() -> Iterator[None]:
+    """Leave the SDK's logger as it was."""
+    logger = logging.getLogger("client")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 def typed(*words: str) -> Result:
@@ -104,3 +114,17 @@ def test_no_failure_steers_a_terminal(
         failures.run(failing())
     assert ended.value.code == code
     assert capsys.readouterr().err == f"a{visible_lines(EVIL)}\nb\n"
+
+
+def test_the_sdk_does_not_talk_about_tools_that_are_not_listed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = answering("done")
+
+    async def warning(*_: Any, **__: Any) -> CallOutcome:
+        logging.getLogger("client").warning("Tool look not listed by server")
+        return await done()
+
+    monkeypatch.setattr(call, "call_tool", warning)
+    assert typed("call", "look").output == "done\n"
+    assert caplog.records == []

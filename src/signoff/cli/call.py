@@ -1,5 +1,6 @@
 """`signoff call`: calls a tool as an assistant would, and shows what an assistant sees."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def call(
     raw: bool,
 ) -> None:
     """Call TOOL, stream its status, print its result."""
+    # The SDK warns of each tool that is not listed, as those of a large catalogue are not.
+    logging.getLogger("client").setLevel(logging.ERROR)
     outcome = run(
         call_tool(
             tool,

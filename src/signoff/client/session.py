@@ -114,22 +114,24 @@ class Session:
             ClientError: there is none of this name.
         """
         tools = await self.tools()
-        if name not in tools and _DESCRIBE in tools:
-            described = await self._described(name)
-            if described is not None:
-                return described
         if name not in tools:
             close = get_close_matches(name, tools, n=1)
             hint = f"did you mean {close[0]}?" if close else "`signoff tools` lists them."
+            if _DESCRIBE in tools:
+                described = await self._described(name)
+                if isinstance(described, ListedTool):
+                    return described
+                hint = f"it says: {described}"
             raise ClientError("unknown_tool", f"the server has no tool {name}; {hint}")
         return tools[name]
 
-    async def _described(self, name: str) -> ListedTool | None:
-        """A large catalogue lists few tools; each of the others is shown when it is asked for."""
+    async def _described(self, name: str) -> ListedTool | str:
+        """Return a tool that a large catalogue does not list, or what the server says instead."""
         answer = await self._client.call_tool(_DESCRIBE, {"name": name})
         shown = cast("Mapping[str, Json] | None", answer.structured_content)
         if answer.is_error or shown is None:
-            return None
+            texts = (block.text for block in answer.content if block.type == "text")
+            return next(texts, "nothing")
         schema = shown.get("inputSchema")
         return ListedTool(
             name=name,
