@@ -96,3 +96,25 @@ def test_among_thousands_of_the_same_words_the_rare_one_decides() -> None:
     index = Index(many)
 
     assert index.search("get the resource sub 4711")[0].name == "getResourceSub4711"
+
+
+def test_a_word_that_thousands_say_finds_those_that_say_little_else() -> None:
+    many = [
+        card(f"getAccountSub{number}", path=f"/accounts/{{id}}/sub{number}", summary="One account")
+        for number in range(3_000)
+    ]
+    index = Index([*many, card("listAccounts", path="/accounts", summary="List accounts")])
+
+    for query in ("list accounts", "account", "acount", "accounts of accounts"):
+        assert index.search(query)[0].name == "listAccounts"
+    assert index.search("account sub 2999")[0].name == "getAccountSub2999"
+    assert len(index.search("account")) == 8
+
+
+def test_what_another_may_not_see_does_not_push_out_what_one_may() -> None:
+    hidden = [card(f"issue{number}", path="/issue") for number in range(3_000)]
+    index = Index([*hidden, card("reportIssueOfMachine", path="/machines/{id}/report/issue/x")])
+
+    hits = index.search("issue", shown=lambda one: one.name == "reportIssueOfMachine")
+
+    assert [hit.name for hit in hits] == ["reportIssueOfMachine"]

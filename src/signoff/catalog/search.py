@@ -100,12 +100,22 @@ class Index:
     ) -> list[Capability]:
         """Return what fits `query`, best first; the order of equals is that of their names."""
         asked = self._read(query)
+        hits = self._hits(asked, limit, shown, whole=False)
+        if len(hits) < limit and self._is_common(asked):
+            # Of the many that a common word finds, those that were looked at are hidden here.
+            hits = self._hits(asked, limit, shown, whole=True)
+        return hits
+
+    def _hits(
+        self, asked: Question, limit: int, shown: Callable[[Capability], bool], *, whole: bool
+    ) -> list[Capability]:
         found: dict[int, _Found] = {}
         is_sure = any(thing in self._where for thing in asked.things)
         for thing in sorted(asked.things, key=self._spread):
-            among = sorted(found) if len(found) >= limit else None
+            among = sorted(found) if len(found) >= limit and not whole else None
             part = _PLACE if thing in asked.verbs else 1.0
-            for at, (score, weight, mask) in self._scored(thing, among, is_sure=is_sure).items():
+            scored = self._scored(thing, among, is_sure=is_sure, whole=whole)
+            for at, (score, weight, mask) in scored.items():
                 found.setdefault(at, _Found()).add(part * score, part * weight, mask)
 
         def rank(at: int) -> tuple[float, str]:
@@ -113,6 +123,14 @@ class Index:
 
         hits = (self._cards[at] for at in sorted(found, key=rank))
         return [card for card, _ in zip(filter(shown, hits), range(limit), strict=False)]
+
+    def _is_common(self, asked: Question) -> bool:
+        is_sure = any(thing in self._where for thing in asked.things)
+        return any(
+            word in self._best
+            for thing in asked.things
+            for word, _ in self._matches(thing, is_sure=is_sure)
+        )
 
     def _read(self, query: str) -> Question:
         """Read a question; what paths end in is a thing, whatever else it may be."""
@@ -156,7 +174,7 @@ class Index:
         return best
 
     def _scored(
-        self, thing: str, among: Sequence[int] | None, *, is_sure: bool
+        self, thing: str, among: Sequence[int] | None, *, is_sure: bool, whole: bool
     ) -> dict[int, tuple[float, float, int]]:
         """Return score, weight and places of the thing by capability.
 
@@ -168,16 +186,18 @@ class Index:
         shared = self._rarity(sum(len(self._where[word]) for word in same))
         for word, worth in matches.items():
             weight = worth * (shared if word in same else self._rarity(self._spread(word)))
-            for at, mask in self._entries(word, among):
+            for at, mask in self._entries(word, among, whole=whole):
                 score = weight * _WORTH[mask]
                 if at not in found or score > found[at][0]:
                     found[at] = score, weight, mask
         return found
 
-    def _entries(self, word: str, among: Sequence[int] | None) -> Iterable[tuple[int, int]]:
+    def _entries(
+        self, word: str, among: Sequence[int] | None, *, whole: bool
+    ) -> Iterable[tuple[int, int]]:
         """Return where a word stands; of a common one, only where it matters."""
         where, masks = self._where[word], self._masks[word]
-        if len(where) <= _COMMON:
+        if whole or len(where) <= _COMMON:
             return zip(where, masks, strict=True)
         if among is None:
             return ((where[place], masks[place]) for place in self._best[word])
