@@ -23,7 +23,7 @@ from signoff.oauth.clients import (
 )
 from signoff.oauth.delivery import Delivery, DeliveryMode
 from signoff.oauth.hosts import is_document_id
-from signoff.oauth.machine_clients import MachineClients
+from signoff.oauth.machine_clients import LISTED, MachineClients
 from signoff.storage.operator import OPERATOR
 from signoff.storage.people import SqlitePeople
 
@@ -77,6 +77,7 @@ class ClientOperations:
             grant_types=[_GRANTS.get(grant, grant) for grant in grants],
             scopes=_texts(parameters, "scopes") or (),
             audiences=_texts(parameters, "audiences") or (),
+            metadata=_object(parameters, "metadata"),
             expires_in=_days(parameters),
             jwks=jwks,
             delivery=_delivery(Delivery(), parameters),
@@ -87,7 +88,10 @@ class ClientOperations:
 
     async def list(self, parameters: Parameters) -> Json:
         del parameters
-        return [describe(client) for client in await self._clients.list(limit=200)]
+        found: list[Json] = []
+        while page := await self._clients.list(limit=LISTED, offset=len(found)):
+            found += [describe(client) for client in page]
+        return found
 
     async def show(self, parameters: Parameters) -> Json:
         return describe(await self._clients.show(_text(parameters, "client_id")))
@@ -105,7 +109,8 @@ class ClientOperations:
             name=_maybe(parameters, "name"),
             scopes=_texts(parameters, "scopes"),
             audiences=_texts(parameters, "audiences"),
-            expires_in=_days(parameters),
+            metadata=_object(parameters, "metadata"),
+            expires_in="never" if parameters.get("no_expiry") is True else _days(parameters),
             delivery=_delivery(before.delivery, parameters),
             dpop_bound=dpop if isinstance(dpop, bool) else None,
             jwks=jwks,
@@ -153,6 +158,7 @@ def describe(client: Client) -> dict[str, Json]:
         "grants": " ".join(sorted(_GRANT_NAMES.get(one, one) for one in client.grant_types)),
         "scopes": " ".join(client.scopes),
         "audiences": " ".join(client.audiences),
+        "metadata": dict(client.metadata),
         "disabled": client.disabled,
         "secret_starts": client.secret_start,
         "delivery": delivery.mode,
@@ -168,14 +174,8 @@ def describe(client: Client) -> dict[str, Json]:
 
 
 def _issued(issued: Issued) -> dict[str, Json]:
-    return {
-        "client_id": issued.client.id,
-        "client_secret": issued.secret,
-        "name": issued.client.name,
-        "role": issued.client.role,
-        "scopes": " ".join(issued.client.scopes),
-        "expires_at": _at(issued.client.expires_at),
-    }
+    told = describe(issued.client)
+    return {"client_id": issued.client.id, "client_secret": issued.secret, **told}
 
 
 def _refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
@@ -216,6 +216,11 @@ def _at(moment: datetime | None) -> str | None:
 def _maybe(parameters: Parameters, name: str) -> str | None:
     value = parameters.get(name)
     return value if isinstance(value, str) else None
+
+
+def _object(parameters: Parameters, name: str) -> Mapping[str, Json] | None:
+    value = parameters.get(name)
+    return value if isinstance(value, dict) else None
 
 
 def _text(parameters: Parameters, name: str) -> str:

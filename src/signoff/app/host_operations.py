@@ -10,7 +10,7 @@ from signoff.canonical import Json
 from signoff.desk.admin import AdminError, AdminHandler
 from signoff.oauth.clients import ClientError
 from signoff.oauth.hosts import Host
-from signoff.oauth.operator_hosts import OperatorHosts
+from signoff.oauth.operator_hosts import LISTED, OperatorHosts
 from signoff.storage.operator import OPERATOR
 
 Parameters = Mapping[str, Json]
@@ -45,7 +45,10 @@ class HostOperations:
 
     async def list(self, parameters: Parameters) -> Json:
         del parameters
-        return [describe_host(host) for host in await self._hosts.list(limit=200)]
+        found: list[Json] = []
+        while page := await self._hosts.list(limit=LISTED, offset=len(found)):
+            found += [describe_host(host) for host in page]
+        return found
 
     async def show(self, parameters: Parameters) -> Json:
         return describe_host(await self._hosts.show(str(parameters.get("client_id"))))

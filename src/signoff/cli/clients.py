@@ -4,12 +4,13 @@ Parse, print, exit. What the options mean stands in `app.client_operations`.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
 
-from signoff.canonical import Json
+from signoff.canonical import Json, JsonError, parse
 from signoff.cli.desk import Members, ask_desk, listed, shown
 from signoff.cli.options import as_json, config_option, data_dir_option
 from signoff.cli.tables import document, note, out
@@ -21,6 +22,18 @@ _COLUMNS: Final = (
     *("expires_at", "last_used_at"),
 )
 _KEEP: Final = "Keep the secret now: it is stored as a hash and cannot be shown again."
+
+
+def _json_object(_: click.Context, __: click.Parameter, value: str | None) -> Json:
+    """Read a JSON object, strictly."""
+    if value is None:
+        return None
+    read: Json = None
+    with suppress(JsonError):
+        read = parse(value.encode())
+    if not isinstance(read, dict):
+        raise click.BadParameter("""it is no JSON object, such as '{"team": "ops"}'""")
+    return read
 
 
 def settings(command: Command) -> Command:
@@ -51,6 +64,12 @@ def settings(command: Command) -> Command:
             help="A type of authorization_details it may ask a person for; repeat.",
         ),
         click.option("--dpop/--no-dpop", default=None, help="Its tokens are bound to a key."),
+        click.option(
+            "--metadata",
+            metavar="JSON",
+            callback=_json_object,
+            help="Words of your own about it: a JSON object, up to 4 KiB.",
+        ),
     )):
         command = option(command)
     return command
@@ -137,6 +156,7 @@ def show_client(client_id: str, data_dir: Path, config: Path, *, json_: bool) ->
 @clients.command("update")
 @click.argument("client_id")
 @click.option("--name", help="What people see it called.")
+@click.option("--no-expiry", is_flag=True, help="It does not expire any more.")
 @_jwks
 @settings
 @as_json
@@ -149,10 +169,13 @@ def update_client(
     data_dir: Path,
     config: Path,
     *,
+    no_expiry: bool,
     json_: bool,
     **given: Any,
 ) -> None:
-    """Change what is given of a client; the rest stays. Scopes and keys replace all it had."""
+    """Change what is given of a client; the rest stays. Lists and metadata replace all it had."""
+    if no_expiry and given["days"] is not None:
+        raise click.UsageError("--days and --no-expiry say two things: give one")
     members = _ask(
         data_dir,
         config,
@@ -160,6 +183,7 @@ def update_client(
         given,
         client_id=client_id,
         name=name,
+        no_expiry=no_expiry,
         jwks=None if jwks is None else jwks.read_text(),
     )
     out(document(members) if json_ else shown(members))
@@ -228,6 +252,7 @@ def _ask(data_dir: Path, config: Path, command: str, given: Members, **more: Jso
         "request_signing_alg": given["algorithm"],
         "user_code": given["user_code"],
         "dpop": given["dpop"],
+        "metadata": given["metadata"],
     }
     for name in ("scopes", "audiences", "details_types"):
         if values := cast("tuple[str, ...]", given[name]):

@@ -3,6 +3,7 @@
 Owns what every such command does alike; each command names its operation.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -28,7 +29,7 @@ def shown(members: Members) -> str:
     """Return the members one a line."""
     width = max(map(len, members), default=0)
     return "\n".join(
-        f"{name.ljust(width)}  {visible(value if isinstance(value, str) else document(value))}"
+        f"{name.ljust(width)}  {visible(value if isinstance(value, str) else json.dumps(value))}"
         for name, value in members.items()
         if value is not None
     )

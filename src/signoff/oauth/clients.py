@@ -95,8 +95,8 @@ class ClientStore(Protocol):
         """Return a client and the hashes of its secrets."""
         ...
 
-    async def list(self, *, limit: int, offset: int) -> Sequence[Client]:
-        """Return clients, newest first."""
+    async def list(self, *, limit: int, offset: int, gates: bool) -> Sequence[Client]:
+        """Return clients that are no hosts, newest first; with gates or without."""
         ...
 
     async def add(self, client: Client, secret: Secrets, *, by: str) -> bool:

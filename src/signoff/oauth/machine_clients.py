@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from signoff.canonical import Json, canonical_bytes
 from signoff.oauth.clients import (
@@ -30,7 +30,11 @@ from signoff.oauth.clients import (
 from signoff.oauth.delivery import Delivery, DeliveryError, check_delivery
 from signoff.tokens.keys import KeySet, TokenError
 
+Never: TypeAlias = Literal["never"]
+
 _GRANTS: Final = frozenset({CIBA, CLIENT_CREDENTIALS, DEVICE_CODE, REFRESH_TOKEN})
+LISTED: Final = 500
+"""How many one answer lists at most."""
 _SHOWN: Final = 6
 _MAX_OVERLAP: Final = timedelta(days=7)
 _MAX_METADATA: Final = 4096
@@ -107,9 +111,12 @@ class MachineClients:
             raise ClientError(f"the id {client.id} belongs to another client")
         return Issued(client=await self.show(client.id), secret=secret)
 
-    async def list(self, *, limit: int = 50, offset: int = 0) -> Sequence[Client]:
-        """Return clients, newest first, without secrets."""
-        return await self._store.list(limit=max(1, min(limit, 500)), offset=max(0, offset))
+    async def list(
+        self, *, limit: int = 50, offset: int = 0, gates: bool = True
+    ) -> Sequence[Client]:
+        """Return clients that are no hosts, newest first, without secrets."""
+        limit, offset = max(1, min(limit, LISTED)), max(0, offset)
+        return await self._store.list(limit=limit, offset=offset, gates=gates)
 
     async def show(self, client_id: str) -> Client:
         """Return one client.
@@ -131,13 +138,15 @@ class MachineClients:
         scopes: Sequence[str] | None = None,
         audiences: Sequence[str] | None = None,
         metadata: Mapping[str, Json] | None = None,
-        expires_in: timedelta | None = None,
+        expires_in: timedelta | Never | None = None,
         delivery: Delivery | None = None,
         dpop_bound: bool | None = None,
         details_types: Sequence[str] | None = None,
         jwks: str | None = None,
     ) -> Client:
         """Change what is given; the rest stays. Keys replace all there were.
+
+        `expires_in` is `never` to take an expiry off.
 
         Raises:
             ClientError: there is no such client, or a value is wrong.
@@ -149,7 +158,7 @@ class MachineClients:
             scopes=before.scopes if scopes is None else tuple(dict.fromkeys(scopes)),
             audiences=before.audiences if audiences is None else tuple(dict.fromkeys(audiences)),
             metadata=before.metadata if metadata is None else metadata,
-            expires_at=before.expires_at if expires_in is None else self._now() + expires_in,
+            expires_at=self._expiry(before, expires_in),
             delivery=delivery or before.delivery,
             dpop_bound=before.dpop_bound if dpop_bound is None else dpop_bound,
             details_types=(
@@ -182,6 +191,15 @@ class MachineClients:
         ):
             raise ClientError(f"there is no client {client_id[:64]}")
         return Issued(client=await self.show(client_id), secret=secret)
+
+    def _expiry(self, before: Client, expires_in: timedelta | Never | None) -> datetime | None:
+        match expires_in:
+            case None:
+                return before.expires_at
+            case "never":
+                return None
+            case timedelta():
+                return self._now() + expires_in
 
     def _known(self, details_types: Sequence[str]) -> tuple[str, ...]:
         for name in details_types:

@@ -23,7 +23,8 @@ from signoff.oauth.clients import (
 from signoff.oauth.hosts import Host, RedirectError, check_redirect_uris, is_document_id
 
 _SHOWN: Final = 6
-_LISTED: Final = 500
+LISTED: Final = 500
+"""How many one answer lists at most."""
 
 
 class OperatorHostStore(Protocol):
@@ -33,7 +34,7 @@ class OperatorHostStore(Protocol):
         """Keep a host; False when its id is taken."""
         ...
 
-    async def list(self, *, limit: int) -> Sequence[Host]:
+    async def list(self, *, limit: int, offset: int) -> Sequence[Host]:
         """Return hosts of every source, the newest first."""
         ...
 
@@ -99,9 +100,9 @@ class OperatorHosts:
             raise ClientError(f"the id {client.id} belongs to somebody else")
         return host, Issued(client=client, secret=secret)
 
-    async def list(self, *, limit: int = 100) -> Sequence[Host]:
+    async def list(self, *, limit: int = 100, offset: int = 0) -> Sequence[Host]:
         """Return hosts of every source, the newest first, without secrets."""
-        return await self._store.list(limit=max(1, min(limit, _LISTED)))
+        return await self._store.list(limit=max(1, min(limit, LISTED)), offset=max(0, offset))
 
     async def show(self, client_id: str) -> Host:
         """Return one host.

@@ -25,7 +25,10 @@ FROM clients WHERE id = :id
 """
 LIST: Final = """
 SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
-FROM clients ORDER BY created_at DESC, id LIMIT :limit OFFSET :offset
+FROM clients
+WHERE NOT EXISTS (SELECT 1 FROM registrations WHERE registrations.client_id = clients.id)
+  AND (:gates OR role <> 'gate')
+ORDER BY created_at DESC, id LIMIT :limit OFFSET :offset
 """
 ADD: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, secret_start, jwks,
@@ -93,9 +96,9 @@ class SqliteClients:
         row = self._database.look_up(FIND, {"id": client_id})
         return None if row is None else self._known(row)
 
-    async def list(self, *, limit: int, offset: int) -> Sequence[Client]:
-        """Return clients, newest first."""
-        params = {"limit": limit, "offset": offset}
+    async def list(self, *, limit: int, offset: int, gates: bool) -> Sequence[Client]:
+        """Return clients that are no hosts, newest first."""
+        params = {"limit": limit, "offset": offset, "gates": int(gates)}
         return [_read(row) for row in await self._database.fetch_all(LIST, params)]
 
     async def add(self, client: Client, secret: Secrets, *, by: str) -> bool:

@@ -6,14 +6,16 @@ without a token: nobody can manage it over HTTP, and it is not forgotten when no
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client
 from signoff.oauth.hosts import Host, is_document_id
 from signoff.storage import consents
-from signoff.storage.clock import from_us, to_us
-from signoff.storage.hosts import FIND, read_host
+from signoff.storage.clock import from_us
+from signoff.storage.hosts import read_host
 from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
 
@@ -30,15 +32,20 @@ VALUES (:id, :redirect_uris, NULL, :now)
 """
 LIST: Final = """
 SELECT clients.*, registrations.redirect_uris, registrations.registered_at,
+       (SELECT max(coalesce(used_at, decided_at)) FROM consents
+        WHERE consents.client_id = clients.id) AS acted_at,
        EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
 FROM registrations JOIN clients ON clients.id = registrations.client_id
+WHERE :id IS NULL OR clients.id = :id
 ORDER BY registered_at DESC, clients.id LIMIT :limit
 """
 LIST_DOCUMENTS: Final = """
-SELECT client_id, name, redirect_uris, grant_types, first_seen_at,
-       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = client_id) AS disabled
-FROM client_documents WHERE :id IS NULL OR client_id = :id
-ORDER BY first_seen_at DESC, client_id LIMIT :limit
+SELECT d.client_id, d.name, d.redirect_uris, d.grant_types, d.jwks, d.first_seen_at,
+       (SELECT max(coalesce(used_at, decided_at)) FROM consents
+        WHERE consents.client_id = d.client_id) AS acted_at,
+       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = d.client_id) AS disabled
+FROM client_documents AS d WHERE :id IS NULL OR d.client_id = :id
+ORDER BY d.first_seen_at DESC, d.client_id LIMIT :limit
 """
 REMOVE: Final = """
 DELETE FROM clients
@@ -82,23 +89,24 @@ class SqliteOperatorHosts:
 
         return await self._database.write(job)
 
-    async def list(self, *, limit: int) -> Sequence[Host]:
+    async def list(self, *, limit: int, offset: int) -> Sequence[Host]:
         """Return hosts of every source, the newest first."""
-        params = {"id": None, "limit": limit}
-        hosts = [read_host(row) for row in await self._database.fetch_all(LIST, params)]
+        params = {"id": None, "limit": offset + limit}
+        hosts = [_known(row) for row in await self._database.fetch_all(LIST, params)]
         hosts += [
             _documented(row) for row in await self._database.fetch_all(LIST_DOCUMENTS, params)
         ]
-        return sorted(hosts, key=lambda host: host.known_since, reverse=True)[:limit]
+        hosts.sort(key=lambda host: host.known_since, reverse=True)
+        return hosts[offset : offset + limit]
 
     async def find(self, client_id: str) -> Host | None:
         """Return a host of any source."""
+        params = {"id": client_id, "limit": 1}
         if is_document_id(client_id):
-            row = await self._database.fetch_one(LIST_DOCUMENTS, {"id": client_id, "limit": 1})
+            row = await self._database.fetch_one(LIST_DOCUMENTS, params)
             return None if row is None else _documented(row)
-        params = {"id": client_id, "now": to_us(self._database.now())}
-        row = await self._database.fetch_one(FIND, params)
-        return None if row is None else read_host(row)
+        row = await self._database.fetch_one(LIST, params)
+        return None if row is None else _known(row)
 
     async def remove(self, client_id: str, *, by: str) -> bool:
         """Delete a host with everything it was given; False when it is gone."""
@@ -114,13 +122,24 @@ class SqliteOperatorHosts:
         return await self._database.write(job)
 
 
+def _known(row: Row) -> Host:
+    host = read_host(row)
+    return replace(host, client=replace(host.client, last_used_at=_acted_at(row)))
+
+
+def _acted_at(row: Row) -> datetime | None:
+    """Return when it last acted for somebody; what it was given is the store's best witness."""
+    return None if row["acted_at"] is None else from_us(row["acted_at"])
+
+
 def _documented(row: Row) -> Host:
     client = Client(
         id=row["client_id"],
         name=row["name"],
         origin="self",
-        auth_method="none",
+        auth_method="none" if row["jwks"] is None else "private_key_jwt",
         grant_types=frozenset(row["grant_types"].split()),
+        last_used_at=_acted_at(row),
         disabled=bool(row["disabled"]),
     )
     return Host(

@@ -14,7 +14,7 @@ from signoff.canonical import Json
 from signoff.oauth.clients import ClientError
 from signoff.oauth.hosts import Host
 from signoff.oauth.operator_hosts import OperatorHosts
-from signoff.web.json_api import ApiError, read_members, text
+from signoff.web.json_api import ApiError, count, read_members, text
 from signoff.web.machine_clients import AdminApi
 
 _CREATE: Final = frozenset({"name", "redirectUris", "confidential", "device"})
@@ -57,8 +57,9 @@ class HostsApi:
         return {**_host(host), **secret}
 
     async def _list(self, request: Request, by: str) -> Json:
-        del request, by
-        return [_host(host) for host in await self.hosts.list()]
+        del by
+        limit, offset = count(request, "limit", 100), count(request, "offset", 0)
+        return [_host(host) for host in await self.hosts.list(limit=limit, offset=offset)]
 
     async def _show(self, request: Request, by: str) -> Json:
         del by

@@ -81,6 +81,18 @@ def text(given: Members, name: str) -> str:
     return value
 
 
+def count(request: Request, name: str, default: int) -> int:
+    """Return a parameter of the query that is a whole number.
+
+    Raises:
+        ApiError: it is something else.
+    """
+    given = request.query_params.get(name, str(default))
+    if not given.isascii() or not given.isdecimal() or len(given) > 6:  # noqa: PLR2004 — a bound
+        raise ApiError(400, "invalid_request", f"{name} is a whole number")
+    return int(given)
+
+
 def _json(members: Json, status: int) -> Response:
     challenge = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 — HTTP
     return Response(

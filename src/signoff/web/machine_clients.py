@@ -21,7 +21,7 @@ from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
 from signoff.resource import ResourceError, ResourceVerifier, Sent
 from signoff.tokens.keys import KeySource
-from signoff.web.json_api import ApiError, Members, endpoint, read_members, text
+from signoff.web.json_api import ApiError, Members, count, endpoint, read_members, text
 from signoff.web.session import PageError, SignIn
 
 SCOPE: Final = "signoff:clients"
@@ -154,8 +154,9 @@ class AdminApi:
 
     async def _list(self, request: Request, by: str) -> Json:
         del by
-        limit, offset = _count(request, "limit", 50), _count(request, "offset", 0)
-        return [_client(client) for client in await self.clients.list(limit=limit, offset=offset)]
+        limit, offset = count(request, "limit", 50), count(request, "offset", 0)
+        found = await self.clients.list(limit=limit, offset=offset, gates=False)
+        return [_client(client) for client in found]
 
     async def _show(self, request: Request, by: str) -> Json:
         del by
@@ -164,6 +165,10 @@ class AdminApi:
     async def _update(self, request: Request, by: str) -> Json:
         given = await read_members(request, _UPDATE)
         client = await self._client(request)
+        for name in given.keys() - {"expiresIn"}:
+            if given[name] is None:  # it would change nothing, in silence
+                raise ApiError(400, "invalid_request", f"{name} cannot be null")
+        forever = "expiresIn" in given and given["expiresIn"] is None
         disabled = _flag(given, "disabled")
         if set(given) - {"disabled"}:
             await self.clients.update(
@@ -173,7 +178,7 @@ class AdminApi:
                 scopes=_texts(given, "scopes"),
                 audiences=_texts(given, "audiences"),
                 metadata=_metadata(given),
-                expires_in=_days(given),
+                expires_in="never" if forever else _days(given),
                 details_types=_texts(given, "authorizationDetailsTypes"),
                 dpop_bound=_flag(given, "dpopBoundAccessTokens"),
             )
@@ -242,13 +247,6 @@ def _days(given: Members) -> timedelta | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_DAYS:
         raise ApiError(400, "invalid_request", f"expiresIn is 1 to {_MOST_DAYS} days")
     return timedelta(days=value)
-
-
-def _count(request: Request, name: str, default: int) -> int:
-    given = request.query_params.get(name, str(default))
-    if not given.isascii() or not given.isdecimal() or len(given) > 6:  # noqa: PLR2004 — a bound
-        raise ApiError(400, "invalid_request", f"{name} is a whole number")
-    return int(given)
 
 
 def _issued(issued: Issued) -> Json:
