@@ -10,12 +10,15 @@
         details=lambda wanted: wanted["tool"] == "transfer_funds" and wanted["arguments"] == body,
     )
 
-A token that is bound to a key (RFC 9449) needs `sent=Sent(…)` too, the request it came with.
+A token that is bound to a key (RFC 9449) needs `sent=Sent(…)` too, the request it came with. One
+that was taken back counts until its expiry, unless the issuer is asked:
+`standing=Introspection("https://signoff.example/oauth2/introspect", client_id=…, client_secret=…)`.
 
 Owns the order of the checks and the answer to a bad token (RFC 6750 §3, RFC 9449 §7.1). Stands
 alone: an upstream needs this file and `tokens/`, no store and no route of ours.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +26,7 @@ from typing import Any, Final, Literal, cast
 
 from signoff.canonical import Json
 from signoff.tokens.dpop import Proofs, Sent
+from signoff.tokens.introspection import Introspection, Standing, StandingUnknownError
 from signoff.tokens.keys import KeySource, KeysUnavailableError, TokenError
 from signoff.tokens.remote import RemoteKeys
 from signoff.tokens.single_use import MemorySingleUse, SingleUse, SqliteSingleUse
@@ -34,8 +38,9 @@ from signoff.tokens.verify import (
 )
 
 __all__ = [
-    "SCOPE_KEY", "DetailsCheck", "MemorySingleUse", "RemoteKeys", "RequireToken", "ResourceError",
-    "ResourceVerifier", "Sent", "SingleUse", "SqliteSingleUse", "Verified",
+    "SCOPE_KEY", "DetailsCheck", "Introspection", "MemorySingleUse", "RemoteKeys", "RequireToken",
+    "ResourceError", "ResourceVerifier", "Sent", "SingleUse", "SqliteSingleUse", "Standing",
+    "StandingUnknownError", "Verified",
 ]  # fmt: skip
 
 ResourceErrorCode = Literal[
@@ -55,6 +60,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 SCOPE_KEY: Final = "signoff.token"
 """Where `RequireToken` leaves the `Verified` in the ASGI scope."""
 
@@ -71,7 +77,8 @@ _STATUS: Final[Mapping[ResourceErrorCode, int]] = {
 class ResourceError(Exception):
     """The request may not pass. `detail` is for the log; the answer names only the code.
 
-    `scheme` is how the token was shown; `dpop`: this resource takes bound tokens too.
+    `scheme` is how the token was shown; `dpop`: this resource takes bound tokens too; `scope` is
+    what a token needs that has too little.
     """
 
     def __init__(
@@ -81,10 +88,11 @@ class ResourceError(Exception):
         detail: str,
         scheme: AuthScheme = "Bearer",
         dpop: bool = False,
+        scope: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code, self.detail, self.status = code, detail, _STATUS[code]
-        self.scheme, self.dpop = scheme, dpop
+        self.scheme, self.dpop, self.scope = scheme, dpop, scope
 
     @property
     def headers(self) -> dict[str, str]:
@@ -93,6 +101,8 @@ class ResourceError(Exception):
             return {"cache-control": "no-store", "retry-after": "5"}
         # RFC 6750 §3.1: a request without credentials is told no error code.
         problem = "" if self.code == "missing_token" else f' error="{self.code}"'
+        if self.scope is not None:
+            problem += f', scope="{self.scope}"'
         algorithms = f'algs="{" ".join(ASSERTION_ALGORITHMS)}"'
         if self.scheme == "DPoP":
             challenge = f"DPoP{problem}, {algorithms}"
@@ -130,12 +140,16 @@ class ResourceVerifier:
         clients: Collection[str] | None = None,
         scope: str | None = None,
         single_use: SingleUse | None = None,
+        standing: Standing | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`standing` is asked whether a token was taken back before its expiry."""
         self._issuer, self._audience, self._keys = issuer, audience, keys
         self._clients = None if clients is None else frozenset(clients)
         self._scopes = frozenset((scope or "").split())
-        self._single_use, self._now = single_use, now
+        if not all(map(_SCOPE.fullmatch, self._scopes)):
+            raise ValueError("a scope is printable, without quotes and blanks")
+        self._single_use, self._standing, self._now = single_use, standing, now
         self._proofs = Proofs()
 
     async def verify(
@@ -158,7 +172,9 @@ class ResourceVerifier:
         return verified
 
     async def identify(self, authorization: str | None, *, sent: Sent | None = None) -> Verified:
-        """Check signature, issuer, audience, client, scope, expiry and binding; spend nothing.
+        """Check signature, issuer, audience, expiry, client, binding, scope, then standing.
+
+        Spends nothing.
 
         Raises:
             ResourceError: as `verify`.
@@ -182,8 +198,25 @@ class ResourceVerifier:
             raise refuse("invalid_token", "another client's token")
         self._check_binding(token, verified, sent, refuse)
         if not self._scopes <= verified.scopes:
-            raise refuse("insufficient_scope", "a scope is missing")
+            raise ResourceError(
+                "insufficient_scope",
+                detail="a scope is missing",
+                scheme=scheme,
+                dpop=sent is not None,
+                scope=" ".join(sorted(self._scopes)),
+            )
+        await self._check_standing(token, refuse)
         return verified
+
+    async def _check_standing(self, token: str, refuse: Refuse) -> None:
+        if self._standing is None:
+            return
+        try:
+            stands = await self._standing.stands(token)
+        except StandingUnknownError as error:
+            raise refuse("temporarily_unavailable", str(error)) from error
+        if not stands:
+            raise refuse("invalid_token", "taken back, or not for this resource to ask about")
 
     def _check_binding(
         self, token: str, verified: Verified, sent: Sent | None, refuse: Refuse
@@ -223,7 +256,9 @@ class ResourceVerifier:
 class RequireToken:
     """ASGI middleware: answers 401, 403 or 503 itself, else leaves a `Verified` in the scope.
 
-    It spends nothing: the handler that knows the body calls `verifier.take(token, details=…)`.
+    It spends nothing: the handler that knows the body calls `verifier.take(token, details=…)`, and
+    what that raises is answered here too where nothing was answered before (so as a middleware of
+    Starlette's: `app.add_middleware(RequireToken, verifier=…)`).
     `public_url` is the origin that clients call; without it bound tokens pass nowhere, for a
     proof names the address it was made for.
     """
@@ -247,7 +282,19 @@ class RequireToken:
         except ResourceError as error:
             await _answer(send, error)
             return
-        await self._app(scope, receive, send)
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except ResourceError as error:
+            if begun:
+                raise
+            await _answer(send, error)
 
     def _sent(self, scope: Scope) -> Sent | None:
         if self._public_url is None:
