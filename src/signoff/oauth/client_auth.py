@@ -70,11 +70,13 @@ class ClientAuthenticator:
         credentials = _credentials(request, form)
         match credentials:
             case _Password():
-                return await self._by_secret(credentials)
+                client = await self._by_secret(credentials)
             case _Assertion():
-                return await self._by_assertion(credentials)
+                client = await self._by_assertion(credentials)
             case _Public():
                 return await self._by_name(credentials)
+        await self._directory.used(client)
+        return client
 
     async def _by_secret(self, given: _Password) -> Client:
         known = await self._directory.find(given.client_id)

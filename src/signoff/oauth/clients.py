@@ -117,6 +117,10 @@ class ClientStore(Protocol):
         """Delete a client and end what it has open; False when it is gone."""
         ...
 
+    async def used(self, client_id: str) -> None:
+        """Note that a client proved who it is. Exact to a few minutes, and refuses nobody."""
+        ...
+
     async def spend_jti(
         self,
         client_id: str,
@@ -158,6 +162,14 @@ class Directory:
         if "://" in client_id and self._documents is not None:
             return await self._documents.client(client_id)
         return await self._store.find(client_id)
+
+    async def used(self, client: Client) -> None:
+        """Note that a client of the operator's proved who it is.
+
+        A stranger's registration is in use when a person has said yes to it, not when it calls.
+        """
+        if client.origin == "operator" and client.id != GATE_ID:
+            await self._store.used(client.id)
 
     async def spend_jti(
         self,

@@ -6,6 +6,7 @@ is switched off stands in `disabled`, like a user.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -17,7 +18,7 @@ from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSo
 from signoff.storage import consents
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
-from signoff.storage.sqlite import Database, Row, Tx
+from signoff.storage.sqlite import Database, Row, StorageError, Tx
 
 FIND: Final = """
 SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = clients.id) AS disabled
@@ -62,6 +63,7 @@ UPDATE clients SET last_used_at = :now
 WHERE id = :id AND (expires_at IS NULL OR expires_at > :now)
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :id)
 """
+NOTE_USE: Final = "UPDATE clients SET last_used_at = :now WHERE id = :id"
 DUE: Final = "SELECT due_at FROM paces WHERE kind = 'token' AND id = :id"
 KEEP_DUE: Final = """
 INSERT INTO paces (kind, id, due_at) VALUES ('token', :id, :due_at)
@@ -79,6 +81,8 @@ DELETE FROM spent_ids WHERE (kind, issuer, value) IN
 """
 
 _UNDERSTOOD: Final = 1_024
+_NOTE_EVERY: Final = timedelta(minutes=5)
+_NOTED_AT_MOST: Final = 10_000
 # A verifier's clock may be a little behind: a token is remembered for as long as it is taken.
 _LEEWAY: Final = timedelta(seconds=30)
 
@@ -90,6 +94,7 @@ class SqliteClients:
         self._database = database
         # Read each time, understood once: what a row says depends on nothing but the row.
         self._known = lru_cache(_UNDERSTOOD)(_known)
+        self._noted: dict[str, datetime] = {}
 
     async def find(self, client_id: str) -> Known | None:
         """Return a client and the hashes of its secrets."""
@@ -178,6 +183,21 @@ class SqliteClients:
             return True
 
         return await self._database.write(job)
+
+    async def used(self, client_id: str) -> None:
+        """Note that a client proved who it is. Exact to a few minutes, and refuses nobody."""
+        now = self._database.now()
+        noted = self._noted.get(client_id)
+        if noted is not None and now - noted < _NOTE_EVERY:
+            return
+        if len(self._noted) >= _NOTED_AT_MOST:
+            self._noted.clear()
+        self._noted[client_id] = now
+        # A store that takes no writes still answers reads: this note is not worth refusing them.
+        with suppress(StorageError):
+            await self._database.write(
+                lambda tx: tx.execute(NOTE_USE, {"id": client_id, "now": tx.now_us})
+            )
 
     async def spend_jti(
         self,
