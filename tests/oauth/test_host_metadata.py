@@ -48,6 +48,18 @@ async def test_hosts_are_told_what_they_need(house: HostHouse) -> None:
     }
 
 
+async def test_at_each_endpoint_the_methods_that_are_named_are_those_that_are_taken(
+    house: HostHouse,
+) -> None:
+    told = (await house.http.get("/.well-known/oauth-authorization-server")).json()
+    public = {"client_id": (await house.register())["client_id"], "token": "x"}
+    for endpoint in ("token", "introspection", "revocation"):
+        answer = await house.http.post(told[f"{endpoint}_endpoint"], data=public)
+        taken = answer.status_code == 200 or answer.json()["error"] == "invalid_request"
+        named = "none" in told[f"{endpoint}_endpoint_auth_methods_supported"]
+        assert named is taken, (endpoint, answer.text)
+
+
 async def test_every_endpoint_that_is_named_answers(house: HostHouse) -> None:
     told = (await house.http.get("/.well-known/oauth-authorization-server")).json()
     for name, address in told.items():

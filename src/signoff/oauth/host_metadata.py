@@ -28,6 +28,8 @@ def with_hosts(document: Mapping[str, Json], profile: Profile) -> dict[str, Json
         "grant_types_supported": [*grants, AUTHORIZATION_CODE, DEVICE_CODE],
         "scopes_supported": [*profile.host_scopes, "openid", OFFLINE],
         "token_endpoint_auth_methods_supported": [*methods, "none"],
+        # A public host takes its own tokens back when its person signs out.
+        "revocation_endpoint_auth_methods_supported": [*methods, "none"],
     }
     if profile.registration:
         told["registration_endpoint"] = profile.url(REGISTER_PATH)
