@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, gener
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from as_parts import ISSUER, USERS, Provider
 from signoff.approvals.sessions import DeviceKey, proof_message
@@ -54,6 +55,7 @@ class Site:
     sessions: Sessions
     sign_in: SignIn
     url: str
+    routes: list[Route]
 
     async def enter(self, user_id: str, *, device: Device | None = None) -> dict[str, str]:
         """Sign in and return the headers a browser would send."""
@@ -84,4 +86,4 @@ async def site(provider: Provider, *, url: str = ISSUER) -> AsyncGenerator[Site,
     routes += [*admin.routes(), *HostsApi(admin=admin, hosts=hosts).routes()]
     transport = httpx2.ASGITransport(Starlette(routes=routes))
     async with httpx2.AsyncClient(transport=transport, base_url=url) as http:
-        yield Site(http=http, sessions=sessions, sign_in=sign_in, url=url)
+        yield Site(http=http, sessions=sessions, sign_in=sign_in, url=url, routes=routes)

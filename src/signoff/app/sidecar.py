@@ -31,6 +31,7 @@ from signoff.storage.outbox import Outbox
 from signoff.storage.provider import provider_stores
 from signoff.storage.sqlite import StorageError
 from signoff.web.approver_api import ApproverApi
+from signoff.web.described import described
 from signoff.web.hosts_api import HostsApi
 from signoff.web.machine_clients import AdminApi, admin_door
 from signoff.web.pages import Reconcile
@@ -148,6 +149,7 @@ def sidecar(domain: Domain, *, gate: Known | None, edge: str | None) -> Sidecar:
         unavailable=(StorageError,),
         draining=held_polls,
         hosts=hosts.parts,
+        beside=described(),
     )
     return Sidecar(
         domain=domain,

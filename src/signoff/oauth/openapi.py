@@ -5,6 +5,7 @@ person sees are not an API. What the parameters mean stands in the specification
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from signoff.canonical import Json
@@ -76,7 +77,15 @@ _CLIENT_ID: Final[Json] = {
 }  # fmt: skip
 
 
-def openapi(profile: Profile) -> dict[str, Json]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is served beside the authorization server: its paths, and how one proves who one is."""
+
+    paths: Mapping[str, Json]
+    security: Mapping[str, Json]
+
+
+def openapi(profile: Profile, beside: Beside | None = None) -> dict[str, Json]:
     """Return the document; only what this server has stands in it."""
     paths: dict[str, Json] = {
         BACKCHANNEL_PATH: {
@@ -121,6 +130,8 @@ def openapi(profile: Profile) -> dict[str, Json]:
         }
     if profile.registration:
         paths |= _registration()
+    if beside is not None:
+        paths |= beside.paths
     return {
         "openapi": "3.1.0",
         "info": {
@@ -134,6 +145,7 @@ def openapi(profile: Profile) -> dict[str, Json]:
             "securitySchemes": {
                 "client": {"type": "http", "scheme": "basic"},
                 "registration": {"type": "http", "scheme": "bearer"},
+                **({} if beside is None else beside.security),
             },
             "schemas": {
                 "Error": {

@@ -31,7 +31,7 @@ from signoff.oauth.grants.refresh_token import RefreshTokenGrant
 from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.host_tokens import Minter
 from signoff.oauth.metadata import metadata, well_known_paths
-from signoff.oauth.openapi import OPENAPI_PATH, openapi
+from signoff.oauth.openapi import OPENAPI_PATH, Beside, openapi
 from signoff.oauth.outcome import GateEndpoints
 from signoff.oauth.profile import (
     ALIAS_BACKCHANNEL_PATH,
@@ -69,6 +69,7 @@ def authorization_server(
     unavailable: tuple[type[Exception], ...] = (),
     draining: Draining | None = None,
     hosts: HostParts | None = None,
+    beside: Beside | None = None,
 ) -> list[Route]:
     """Return the routes of the authorization server.
 
@@ -76,6 +77,7 @@ def authorization_server(
     that runs elsewhere is a registered client of role `gate` with a key. `unavailable` are the
     store's errors that mean "later": they are answered 503. Once `draining` begins, every held
     poll is answered `authorization_pending` at once. `hosts` is there when `profile.hosts` is.
+    `beside` is what else stands in the OpenAPI document.
     """
     authenticator = ClientAuthenticator(
         clients,
@@ -146,7 +148,7 @@ def authorization_server(
     known = _document(metadata(profile))
     routes += [Route(path, known) for path in well_known_paths(profile)]
     routes += [Route(prefix + JWKS_PATH, _jwks(keyring)) for prefix in prefixes]
-    described = _document(openapi(profile))
+    described = _document(openapi(profile, beside))
     routes += [Route(prefix + OPENAPI_PATH, described) for prefix in prefixes]
     if hosts is not None:
         routes += host_routes(hosts, profile, authenticator, now=now, unavailable=unavailable)
