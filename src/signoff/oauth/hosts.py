@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from signoff.oauth.clients import (
     AUTHORIZATION_CODE,
@@ -35,7 +35,13 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _NEVER: Final = frozenset({
     *("javascript", "data", "file", "vbscript", "blob", "about", "filesystem", "view-source"),
     *("ftp", "ws", "wss", "mailto", "tel", "sms", "chrome", "ms-appinstaller"),
+    *("intent", "market", "itms-services", "facetime", "search", "search-ms", "ms-msdt"),
+    *("ms-officecmd", "ms-settings", "ms-cxh", "ms-cxh-full", "shell", "hcp", "ldap", "ldaps"),
+    *("smb", "nfs", "sftp", "ssh", "telnet", "gopher", "jar", "res", "resource", "mhtml", "mk"),
+    *("edge", "opera", "chrome-extension", "moz-extension", "urn", "cid", "mid"),
 })
+_OF_ANSWERS: Final = frozenset({"code", "state", "iss", "error", "error_description"})
+"""An answer that has one of these twice could be read in two ways."""
 
 
 class RedirectError(ValueError):
@@ -135,7 +141,7 @@ def allowed(uri: str, registered: Sequence[str]) -> bool:
         return False
     if parts.scheme != "http" or parts.hostname not in LOOPBACK:
         return False
-    return any(_without_port(parts) == _without_port(urlsplit(one)) for one in registered)
+    return any(_without_port(uri) == _without_port(one) for one in registered)
 
 
 def form_source(uri: str) -> str:
@@ -180,7 +186,10 @@ def _check(uri: str) -> None:
             f"{parts.scheme}:{'//' + parts.netloc.lower() if parts.netloc else ''}"
         ),
         "a redirect URI has no dot segments": any(
-            segment in (".", "..") for segment in parts.path.split("/")
+            segment.lower().replace("%2e", ".") in (".", "..") for segment in parts.path.split("/")
+        ),
+        "a redirect URI holds no parameter of an answer": any(
+            name in _OF_ANSWERS for name, _ in parse_qsl(parts.query, keep_blank_values=True)
         ),
     }
     for problem, found in problems.items():
@@ -195,5 +204,7 @@ def _check(uri: str) -> None:
         raise RedirectError("a redirect URI names a place")
 
 
-def _without_port(parts: SplitResult) -> tuple[str, str | None, str, str, str]:
-    return (parts.scheme, parts.hostname, parts.path, parts.query, parts.fragment)
+def _without_port(uri: str) -> tuple[str, str | None, str]:
+    """Return scheme, host and, to the letter, what comes after the port."""
+    parts = urlsplit(uri)
+    return parts.scheme, parts.hostname, uri.removeprefix(f"{parts.scheme}://{parts.netloc}")
