@@ -47,6 +47,7 @@ _URL: Final = re.compile(
 )
 """A query too, and still no fragment and no user."""
 _NO_DOCUMENT: Final = "The address in the client id does not answer with its document."
+_TOO_MANY: Final = "Too many applications introduced themselves just now: try again in a minute."
 _NO_KEYS: Final = "The address of the keys does not answer with them."
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,8})\s*(?:,|$)")
 
@@ -105,8 +106,8 @@ class DocumentStore(Protocol):
         """Return a document as it was last read."""
         ...
 
-    async def keep(self, document: Document, *, fresh_for: timedelta) -> None:
-        """Keep a document that was just read."""
+    async def keep(self, document: Document, *, fresh_for: timedelta) -> bool:
+        """Keep a document that was just read; False when too many were new in the last minute."""
         ...
 
 
@@ -161,13 +162,17 @@ class ClientDocuments:
         if failed is not None and self._now() < failed[0]:
             raise DocumentError(failed[1])
         try:
-            document, fresh_for = await self._fetch(client_id)
+            await self._read_anew(client_id)
         except DocumentError as error:
             self._remember(client_id, str(error))
             raise
-        await self._store.keep(document, fresh_for=fresh_for)
         kept = await self._store.document(client_id)
         return None if kept is None else kept.host()
+
+    async def _read_anew(self, client_id: str) -> None:
+        document, fresh_for = await self._fetch(client_id)
+        if not await self._store.keep(document, fresh_for=fresh_for):
+            raise DocumentError(_TOO_MANY)
 
     def _check_id(self, client_id: str) -> None:
         if len(client_id) > _MAX_ID or not _ID.fullmatch(client_id):

@@ -69,6 +69,15 @@ FIND_DOCUMENT: Final = """
 SELECT *, EXISTS (SELECT 1 FROM disabled WHERE disabled.id = client_id) AS disabled
 FROM client_documents WHERE client_id = :id
 """
+NEW_DOCUMENTS: Final = "SELECT count(*) AS n FROM client_documents WHERE first_seen_at > :since"
+# As with registrations: nobody said yes to it within a day.
+FORGET_DOCUMENTS: Final = """
+DELETE FROM client_documents WHERE client_id IN
+  (SELECT client_id FROM client_documents AS d
+   WHERE fetched_at <= :before
+     AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.client_id = d.client_id)
+   LIMIT 8)
+"""
 KEEP_DOCUMENT: Final = """
 INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, jwks, dpop_bound,
                               first_seen_at, fetched_at, fresh_until)
@@ -185,12 +194,17 @@ class SqliteHosts:
             disabled=bool(row["disabled"]),
         )
 
-    async def keep(self, document: Document, *, fresh_for: timedelta) -> None:
-        """Keep a document that was just read."""
+    async def keep(self, document: Document, *, fresh_for: timedelta) -> bool:
+        """Keep a document that was just read; False when too many were new in the last minute."""
         before = await self.document(document.client_id)
         changed = before is None or before.document != document
 
-        def job(tx: Tx) -> None:
+        def job(tx: Tx) -> bool:
+            tx.execute(FORGET_DOCUMENTS, {"before": to_us(tx.now - _UNUSED_FOR)})
+            if tx.one(FIND_DOCUMENT, {"id": document.client_id}) is None:
+                lately = tx.one(NEW_DOCUMENTS, {"since": to_us(tx.now - _A_MINUTE)})
+                if lately is None or lately["n"] >= self._a_minute:
+                    return False
             params = {
                 "id": document.client_id,
                 "name": document.name,
@@ -210,8 +224,9 @@ class SqliteHosts:
                     details={"redirect_uris": [*document.redirect_uris]},
                 )
                 tx.audit(facts)
+            return True
 
-        await self._database.write(job)
+        return await self._database.write(job)
 
     def _at(self, client_id: str) -> dict[str, object]:
         return {"id": client_id, "now": to_us(self._database.now())}
