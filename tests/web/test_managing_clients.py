@@ -190,7 +190,9 @@ async def test_the_terminal_lists_every_client_and_every_host_there_is(
     async with running_provider(database, sealer) as provider:
         clients = ClientOperations(provider.clients, provider.people, end_calls_of=None)
         store = SqliteOperatorHosts(database)
-        hosts = HostOperations(OperatorHosts(store, user_ids=(), now=database.now))
+        hosts = HostOperations(
+            OperatorHosts(store, user_ids=(), now=database.now), end_calls_of=None
+        )
         uris: Any = ["http://127.0.0.1/"]
         names = [f"Number {number}" for number in range(MANY)]
         await asyncio.gather(

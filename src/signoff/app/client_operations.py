@@ -128,8 +128,7 @@ class ClientOperations:
         client_id = await self._named(parameters)
         if not await self._people.disable(client_id, by=OPERATOR):
             raise ClientError(f"{client_id} is disabled already")
-        if self._end_calls_of is not None:
-            await self._end_calls_of(client_id)
+        await self._end(client_id)
         return {}
 
     async def enable(self, parameters: Parameters) -> Json:
@@ -144,8 +143,14 @@ class ClientOperations:
         return client_id if is_document_id(client_id) else (await self._clients.show(client_id)).id
 
     async def delete(self, parameters: Parameters) -> Json:
-        await self._clients.delete(_text(parameters, "client_id"), by=OPERATOR)
+        client_id = _text(parameters, "client_id")
+        await self._clients.delete(client_id, by=OPERATOR)
+        await self._end(client_id)
         return {}
+
+    async def _end(self, client_id: str) -> None:
+        if self._end_calls_of is not None:
+            await self._end_calls_of(client_id)
 
 
 def describe(client: Client) -> dict[str, Json]:

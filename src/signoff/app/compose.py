@@ -191,7 +191,9 @@ def _application(
             return await settlements.settle(approval.id, done=done, by=by)
 
         draining = asyncio.Event() if gate is None else gate.draining
-        routes += [*server.routes, *server.site(reconcile=reconcile, draining=draining)]
+        end_calls_of = None if gate is None else gate.gate.end_calls_of
+        site = server.site(reconcile=reconcile, draining=draining, end_calls_of=end_calls_of)
+        routes += [*server.routes, *site]
     starlette = Starlette(routes=routes)
     # A redirect for a slash too many would send whoever posts a secret to plain http, behind TLS.
     starlette.router.redirect_slashes = False

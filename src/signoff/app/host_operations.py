@@ -19,8 +19,10 @@ Parameters = Mapping[str, Json]
 class HostOperations:
     """The operations on hosts."""
 
-    def __init__(self, hosts: OperatorHosts) -> None:
-        self._hosts = hosts
+    def __init__(
+        self, hosts: OperatorHosts, *, end_calls_of: Callable[[str], Awaitable[object]] | None
+    ) -> None:
+        self._hosts, self._end_calls_of = hosts, end_calls_of
 
     def handlers(self) -> Mapping[str, AdminHandler]:
         """Return the operations by name."""
@@ -54,7 +56,10 @@ class HostOperations:
         return describe_host(await self._hosts.show(str(parameters.get("client_id"))))
 
     async def delete(self, parameters: Parameters) -> Json:
-        await self._hosts.delete(str(parameters.get("client_id")), by=OPERATOR)
+        client_id = str(parameters.get("client_id"))
+        await self._hosts.delete(client_id, by=OPERATOR)
+        if self._end_calls_of is not None:
+            await self._end_calls_of(client_id)
         return {}
 
 

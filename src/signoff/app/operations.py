@@ -66,7 +66,7 @@ class Operations:
             **ClientOperations(
                 self.clients, self.people, end_calls_of=self._end_calls_of
             ).handlers(),
-            **HostOperations(self._domain.hosts).handlers(),
+            **HostOperations(self._domain.hosts, end_calls_of=self._end_calls_of).handlers(),
             **ConsentOperations(SqliteConnections(self.database)).handlers(),
             "users.list": self.list_users,
             "users.disable": self.disable_user,

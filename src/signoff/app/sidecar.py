@@ -5,7 +5,7 @@ a signoff that has everything in one process. Knows no upstream and no assistant
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -54,7 +54,13 @@ class Sidecar:
     held_polls: Draining
     routes: Sequence[Route]
 
-    def site(self, *, reconcile: Reconcile, draining: asyncio.Event) -> list[BaseRoute]:
+    def site(
+        self,
+        *,
+        reconcile: Reconcile,
+        draining: asyncio.Event,
+        end_calls_of: Callable[[str], Awaitable[object]] | None,
+    ) -> list[BaseRoute]:
         """Return the pages, and what else needs the session of a person."""
         domain, config = self.domain, self.domain.catalogue.server
         issuer, now = self.profile.issuer, domain.store.database.now
@@ -75,6 +81,7 @@ class Sidecar:
             sign_in=sign_in,
             door=admin_door(issuer, keys=domain.keyring, now=now),
             revocations=self.stores.revocations,
+            end_calls_of=end_calls_of,
         )
         return [
             *pages(

@@ -68,6 +68,7 @@ class HostsApi:
     async def _delete(self, request: Request, by: str) -> Json:
         host = await self._find(request)
         await self.hosts.delete(host.client.id, by=by)
+        await self.admin.end(host.client.id)
         return {"success": True}
 
     async def _find(self, request: Request) -> Host:

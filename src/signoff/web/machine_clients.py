@@ -66,6 +66,8 @@ class AdminApi:
     door: ResourceVerifier
     """`admin_door`."""
     revocations: Revocations
+    end_calls_of: Callable[[str], Awaitable[object]] | None = None
+    """Ends at once what a client has not sent, where the gate is in this process."""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -184,6 +186,7 @@ class AdminApi:
             )
         if disabled is True:
             await self.people.disable(client.id, by=by)
+            await self.end(client.id)
         elif disabled is False:
             await self.people.enable(client.id, by=by)
         return _client(await self.clients.show(client.id))
@@ -200,7 +203,13 @@ class AdminApi:
     async def _delete(self, request: Request, by: str) -> Json:
         client = await self._client(request)
         await self.clients.delete(client.id, by=by)
+        await self.end(client.id)
         return {"success": True}
+
+    async def end(self, client_id: str) -> None:
+        """End what somebody who is switched off or gone has not sent."""
+        if self.end_calls_of is not None:
+            await self.end_calls_of(client_id)
 
     async def _client(self, request: Request) -> Client:
         """Return the client of the path: a machine, never a gate or one that registered itself."""
