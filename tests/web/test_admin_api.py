@@ -21,6 +21,7 @@ from signoff.web.machine_clients import SCOPE
 HTTPS = "https://signoff.example"
 FORM = {"grant_type": "client_credentials"}
 ADMIN_AUDIENCE = f"{ISSUER}/m2m"
+ALGORITHMS = 'algs="ES256 PS256 Ed25519 EdDSA"'
 
 
 @pytest.fixture
@@ -311,13 +312,24 @@ async def test_a_token_that_was_taken_back_or_whose_client_is_off_manages_nothin
         assert (await here.http.get("/m2m/clients", headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer x", "Bearer a.b.c", "Basic eDp5", "DPoP x"])
-async def test_what_is_no_token_manages_nothing(provider: Provider, header: str) -> None:
+@pytest.mark.parametrize(
+    ("header", "challenge"),
+    [
+        ("Bearer", f'Bearer error="invalid_token", DPoP {ALGORITHMS}'),
+        ("Bearer x", f'Bearer error="invalid_token", DPoP {ALGORITHMS}'),
+        ("Bearer a.b.c", f'Bearer error="invalid_token", DPoP {ALGORITHMS}'),
+        ("Basic eDp5", f"Bearer, DPoP {ALGORITHMS}"),
+        ("DPoP x", f'DPoP error="invalid_token", {ALGORITHMS}'),
+    ],
+)
+async def test_what_is_no_token_manages_nothing(
+    provider: Provider, header: str, challenge: str
+) -> None:
     async with site(provider) as here:
         # Not even beside the session of an admin: who sends a token is judged by it.
         headers = {**await here.enter("root"), "authorization": header}
         response = await here.http.get("/m2m/clients", headers=headers)
-        assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
 
 
 async def test_the_session_of_an_admin_manages_over_https(provider: Provider) -> None:

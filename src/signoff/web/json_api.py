@@ -24,11 +24,14 @@ Handler = Callable[[Request], Awaitable[tuple[Json, int]]]
 
 
 class ApiError(Exception):
-    """A request that is refused."""
+    """A request that is refused. `headers` belong to the refusal."""
 
-    def __init__(self, status: int, code: str, description: str) -> None:
+    def __init__(
+        self, status: int, code: str, description: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(description)
         self.status, self.code, self.description = status, code, description
+        self.headers = headers or {}
 
 
 def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -38,9 +41,8 @@ def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         try:
             members, status = await handler(request)
         except ApiError as error:
-            return _json(
-                {"error": error.code, "error_description": error.description}, error.status
-            )
+            told: Json = {"error": error.code, "error_description": error.description}
+            return _json(told, error.status, error.headers)
         return _json(members, status)
 
     return answer
@@ -93,11 +95,11 @@ def count(request: Request, name: str, default: int) -> int:
     return int(given)
 
 
-def _json(members: Json, status: int) -> Response:
+def _json(members: Json, status: int, headers: Mapping[str, str] | None = None) -> Response:
     challenge = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 — HTTP
     return Response(
         json.dumps(members, ensure_ascii=False),
         status,
         media_type="application/json",
-        headers={**_HEADERS, **challenge},
+        headers={**_HEADERS, **challenge, **(headers or {})},
     )

@@ -129,14 +129,14 @@ class AdminApi:
                 ",".join(request.headers.getlist("authorization")), sent=sent
             )
         except ResourceError as error:
-            if error.code == "insufficient_scope":
-                raise ApiError(403, error.code, f"the token needs scope {SCOPE}") from error
-            raise _refused() from error
+            raise _refused(error) from error
         standing = await self.revocations.standing(
             token.jti, sub=token.sub, client_id=token.client_id
         )
         if token.sub != token.client_id or not standing:
-            raise _refused()
+            raise _refused(
+                ResourceError("invalid_token", detail="taken back", scheme=token.scheme, dpop=True)
+            )
         return token.client_id
 
     async def _create(self, request: Request, by: str) -> Json:
@@ -222,8 +222,12 @@ class AdminApi:
         return client
 
 
-def _refused() -> ApiError:
-    return ApiError(401, "invalid_token", "the access token is not valid here")
+def _refused(error: ResourceError) -> ApiError:
+    code = "invalid_token" if error.code == "missing_token" else error.code
+    words = "the access token is not valid here"
+    if error.code == "insufficient_scope":
+        words = f"the token needs scope {SCOPE}"
+    return ApiError(error.status, code, words, headers=error.headers)
 
 
 def _texts(given: Members, name: str) -> list[str] | None:
