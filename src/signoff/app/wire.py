@@ -1,14 +1,15 @@
 """What a connection may cost: bytes of a request's head, time, and packets for an answer.
 
 Owns the bounds that uvicorn's HTTP/1.1 protocol lacks: it reads a head of any size and waits for
-the rest of a request for ever, and it sends the head of an answer on its own. Knows no route;
-whoever is over a bound is cut off.
+the rest of a request for ever, it sends the head of an answer on its own, and dates it by its
+request. Knows no route; whoever is over a bound is cut off.
 """
 
 import asyncio
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 MAX_HEAD_BYTES: Final = 524_288
 """Counted in what is read at once (256 KiB), so that a body that came along counts for nothing."""
@@ -50,6 +51,22 @@ class _Joined:
         return getattr(self._transport, name)
 
 
+class _AsTheyAre:
+    """The headers of every answer, `Date` among them, as they are when an answer begins.
+
+    uvicorn takes those of when the request came: a poll that was held for minutes would say that
+    our clock is minutes behind (RFC 9110 §6.6.1).
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    def __add__(self, more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        return self._state.default_headers + more
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection. A request must be here, body and all, `patience_s` after it began."""
 
@@ -81,6 +98,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        headers = _AsTheyAre(self.server_state)
+        self.cycle.default_headers = cast("list[tuple[bytes, bytes]]", headers)
 
     def on_message_complete(self) -> None:
         self._arrived()
