@@ -50,7 +50,10 @@ class RedirectError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A client that sends people here. `known_since` is when it first showed itself."""
+    """A client that sends people here.
+
+    `known_since` is when it first showed itself under its name and with its redirect URIs.
+    """
 
     client: Client
     redirect_uris: tuple[str, ...]

@@ -123,7 +123,7 @@ class RegistrationEndpoints:
         """Return what is registered."""
         found, token = await self._managed(http)
         return self._answer(
-            found.host.client.id, found.claims, at=found.host.known_since, token=token
+            found.host.client.id, found.claims, at=_issued_at(found.host), token=token
         )
 
     async def replace(self, http: Request) -> Mapping[str, Json]:
@@ -150,7 +150,7 @@ class RegistrationEndpoints:
         ):
             raise _not_yours()
         return self._answer(
-            client_id, claims, at=found.host.known_since, secret=secret, token=token
+            client_id, claims, at=_issued_at(found.host), secret=secret, token=token
         )
 
     async def unregister(self, http: Request) -> Mapping[str, Json]:
@@ -198,6 +198,11 @@ class RegistrationEndpoints:
         if secret is not None:
             answer |= {"client_secret": secret, "client_secret_expires_at": 0}
         return answer
+
+
+def _issued_at(host: Host) -> datetime:
+    """Return when the id was given: a host that renames itself is new, its id is not."""
+    return host.client.created_at or host.known_since
 
 
 async def _read(http: Request) -> Mapping[str, Json]:

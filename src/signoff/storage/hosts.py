@@ -48,6 +48,10 @@ ADD: Final = """
 INSERT INTO registrations (client_id, redirect_uris, token_hash, registered_at)
 VALUES (:id, :redirect_uris, :token_hash, :now)
 """
+SAME: Final = """
+SELECT 1 FROM registrations JOIN clients ON clients.id = client_id
+WHERE client_id = :id AND name = :name AND registrations.redirect_uris = :redirect_uris
+"""
 REPLACE: Final = """
 UPDATE registrations SET redirect_uris = :redirect_uris
 WHERE client_id = :id AND token_hash = :token_hash
@@ -55,7 +59,8 @@ WHERE client_id = :id AND token_hash = :token_hash
 REPLACE_CLIENT: Final = """
 UPDATE clients
 SET name = :name, auth_method = :auth_method, grant_types = :grant_types, scopes = :scopes,
-    metadata = :metadata, dpop_bound = :dpop_bound, updated_at = :now,
+    metadata = :metadata, dpop_bound = :dpop_bound,
+    updated_at = CASE WHEN :renewed THEN :now ELSE updated_at END,
     secret_hash = CASE WHEN :auth_method = 'client_secret'
                        THEN coalesce(:secret_hash, secret_hash) END
 WHERE id = :id
@@ -83,7 +88,9 @@ INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, jwks,
                               first_seen_at, fetched_at, fresh_until)
 VALUES (:id, :name, :redirect_uris, :grant_types, :jwks, :dpop_bound, :now, :now, :fresh_until)
 ON CONFLICT (client_id) DO UPDATE
-SET name = excluded.name, redirect_uris = excluded.redirect_uris,
+SET first_seen_at = CASE WHEN name = excluded.name AND redirect_uris = excluded.redirect_uris
+                         THEN first_seen_at ELSE excluded.first_seen_at END,
+    name = excluded.name, redirect_uris = excluded.redirect_uris,
     grant_types = excluded.grant_types, jwks = excluded.jwks,
     dpop_bound = excluded.dpop_bound, fetched_at = excluded.fetched_at,
     fresh_until = excluded.fresh_until
@@ -148,6 +155,8 @@ class SqliteHosts:
 
         def job(tx: Tx) -> bool:
             params = _params(client_id, claims, secret=secret, token=token) | {"now": tx.now_us}
+            same = tx.one(SAME, params) is not None
+            params |= {"renewed": int(not same)}
             if not tx.execute(REPLACE, params):
                 return False
             tx.execute(REPLACE_CLIENT, params)
@@ -251,7 +260,10 @@ def _params(
 
 def read_host(row: Row) -> Host:
     """Read a row of `clients` with its registration."""
-    since = from_us(row["registered_at"])
+    since = registered = from_us(row["registered_at"])
+    if row["origin"] == "self":
+        # Who calls itself something else from now on is as new as its name.
+        since = from_us(row["updated_at"])
     client = Client(
         id=row["id"],
         name=row["name"],
@@ -259,7 +271,8 @@ def read_host(row: Row) -> Host:
         auth_method=row["auth_method"],
         grant_types=frozenset(row["grant_types"].split()),
         scopes=tuple(json.loads(row["scopes"])),
-        created_at=since,
+        created_at=registered,
+        updated_at=from_us(row["updated_at"]),
         secret_start=row["secret_start"],
         last_used_at=None if row["last_used_at"] is None else from_us(row["last_used_at"]),
         disabled=bool(row["disabled"]),

@@ -115,7 +115,9 @@ class DevicePages:
         self, viewer: Viewer, device: Device, client: Client, *, user_code: str
     ) -> Response:
         question = new_question("connect-device", device.digest(), now=self._now())
-        since = client.created_at
+        # Whoever renames itself is as new as its name.
+        renamed = client.updated_at if client.origin == "self" else None
+        since = renamed or client.created_at
         return self._page(
             "device_consent.html",
             viewer,
