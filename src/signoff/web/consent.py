@@ -121,7 +121,7 @@ class ConsentPages:
 
     def _refused(self, refused: Refused) -> Response:
         """Tell the host; a stranger's distant address only behind a link that names it."""
-        if is_near(refused.redirect_uri):
+        if is_near(refused.redirect_uri) or refused.host.source == "operator":
             # RFC 9700 §4.11: whoever registers must not get a redirector from us.
             return RedirectResponse(refused.url, 303, headers=HEADERS)
         return self._renderer.page(
