@@ -16,7 +16,7 @@ OURS_ALONE = {"/ciba/withdraw", "/ciba/outcome", "/openapi.json"}
 """The gate's own endpoints, and the document itself."""
 ALIASES = {"/oauth/token", "/bc-authorize"}
 PAGES = (
-    *("/approvals", "/applications", "/login", "/logout", "/static", "/device"),
+    *("/", "/approvals", "/applications", "/login", "/logout", "/static", "/device"),
     "/oauth2/authorize",
 )
 
