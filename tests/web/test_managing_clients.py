@@ -111,6 +111,24 @@ async def test_hosts_are_listed_a_page_at_a_time(here: Site, admin: dict[str, st
         assert (await here.http.get(f"/m2m/hosts?{query}", headers=admin)).status_code == 400
 
 
+async def test_a_host_is_switched_off_here_and_changed_nowhere(
+    here: Site, admin: dict[str, str]
+) -> None:
+    body = {"name": "Host", "redirectUris": ["http://127.0.0.1/"]}
+    made = (await here.http.post("/m2m/hosts", json=body, headers=admin)).json()
+    path = f"/m2m/clients/{made['id']}"
+    for change in ({"name": "New"}, {"scopes": ["mcp"]}, {"disabled": True, "name": "New"}):
+        answer = await here.http.put(path, json=change, headers=admin)
+        assert answer.status_code == 400
+        assert answer.json()["error_description"] == (
+            "a host is not changed: delete it at /m2m/hosts, and make it anew"
+        )
+    assert (await here.http.get(f"/m2m/hosts/{made['id']}", headers=admin)).json() == made
+    assert (await here.http.put(path, json={"disabled": True}, headers=admin)).status_code == 200
+    shown = (await here.http.get(f"/m2m/hosts/{made['id']}", headers=admin)).json()
+    assert shown == {**made, "disabled": True}
+
+
 @pytest.mark.seed("C6")
 async def test_an_expiry_is_taken_off_by_null_and_nothing_else_is(
     here: Site, admin: dict[str, str]

@@ -16,7 +16,13 @@ from starlette.routing import Route
 
 from signoff.canonical import Json
 from signoff.catalog.model import User
-from signoff.oauth.clients import CLIENT_CREDENTIALS, Client, ClientError, Issued
+from signoff.oauth.clients import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    Client,
+    ClientError,
+    Issued,
+)
 from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
 from signoff.resource import ResourceError, ResourceVerifier, Sent
@@ -173,6 +179,12 @@ class AdminApi:
         forever = "expiresIn" in given and given["expiresIn"] is None
         disabled = _flag(given, "disabled")
         if set(given) - {"disabled"}:
+            if AUTHORIZATION_CODE in client.grant_types:
+                raise ApiError(
+                    400,
+                    "invalid_request",
+                    "a host is not changed: delete it at /m2m/hosts, and make it anew",
+                )
             await self.clients.update(
                 client.id,
                 by=by,
