@@ -1,11 +1,8 @@
 """The CIBA grant: what every state answers, the pace, and one token for one yes."""
 
 import asyncio
-import threading
 from asyncio import CancelledError
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -24,8 +21,9 @@ from conftest import TurnedClock
 from signoff.approvals.details import token_details
 from signoff.approvals.request import Status
 from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database, Tx
+from signoff.storage.sqlite import Database
 from signoff.tokens.verify import at_hash, unverified_claims, verify_access_token, verify_id_token
+from writer_parts import busy_writer, queued
 
 
 @pytest.mark.seed("CIBA-46")
@@ -318,32 +316,6 @@ async def test_fifty_parallel_polls_over_several_ids_of_one_approval_get_one_tok
     polls = (provider.poll(auth_req_id) for auth_req_id in ids for _ in range(10))
     answers = await asyncio.gather(*polls)
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 49}
-
-
-@asynccontextmanager
-async def busy_writer(database: Database) -> AsyncGenerator[None, None]:
-    """Keep the one writer busy: what is written meanwhile waits for the end of the block."""
-    entered, go = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-
-    def work(_: Tx) -> None:
-        loop.call_soon_threadsafe(entered.set)
-        assert go.wait(30)
-
-    write = asyncio.create_task(database.write(work))
-    await entered.wait()
-    try:
-        yield
-    finally:
-        go.set()
-    await write
-
-
-async def queued(database: Database) -> None:
-    """Wait until a write waits for the busy writer."""
-    async with asyncio.timeout(30):
-        while not database._queue:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0)
 
 
 async def test_a_poll_cancelled_in_its_exchange_leaves_the_tokens_to_the_next(

@@ -12,10 +12,11 @@ from starlette.requests import Request
 
 from signoff.canonical import Json
 from signoff.oauth.client_auth import ClientAuthenticator
-from signoff.oauth.clients import Client, Role
+from signoff.oauth.clients import GATE_ID, Client, Role
 from signoff.oauth.dpop import Dpop
 from signoff.oauth.errors import OAuthError
 from signoff.oauth.forms import Form, Read, read_form
+from signoff.oauth.leaving import while_there
 
 _LONGEST_HOLD_S: Final[Mapping[Role, int]] = {
     "machine": 25,  # CIBA Core §10: an answer takes no longer than 30 s
@@ -62,8 +63,11 @@ class TokenEndpoint:
         if grant_type not in client.grant_types:
             raise OAuthError("unauthorized_client", "the client may not use this grant")
         jkt = await self._dpop.bound_to(http, client)
-        grant = self._grants[grant_type]
-        return await grant.issue(client, form, hold_s=_hold(http, client), jkt=jkt)
+        grant, hold_s = self._grants[grant_type], _hold(http, client)
+        if hold_s == 0 or client.id == GATE_ID:  # the gate in this process does not leave
+            return await grant.issue(client, form, hold_s=hold_s, jkt=jkt)
+        async with while_there(http):
+            return await grant.issue(client, form, hold_s=hold_s, jkt=jkt)
 
 
 def _hold(http: Request, client: Client) -> int:

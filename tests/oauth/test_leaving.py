@@ -1,0 +1,141 @@
+"""A client that leaves while its poll is held: the yes stays, and so does its place to wait."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from as_parts import Provider, basic, refused
+from signoff.oauth.clients import CIBA, Issued
+from writer_parts import busy_writer, queued
+
+PATH = "/oauth2/token"
+
+
+class Caller:
+    """One poll over HTTP, by somebody who may leave before the answer."""
+
+    def __init__(
+        self, provider: Provider, client: Issued, auth_req_id: str, *, wait_s: int
+    ) -> None:
+        self._body = f"grant_type={CIBA.replace(':', '%3A')}&auth_req_id={auth_req_id}".encode()
+        request = provider.http.build_request("POST", PATH, headers={"prefer": f"wait={wait_s}"})
+        signed = next(basic(client).auth_flow(request))
+        headers = [
+            *((name.lower(), value) for name, value in signed.headers.raw),
+            (b"content-type", b"application/x-www-form-urlencoded"),
+        ]
+        self._scope = {
+            "type": "http",
+            "method": "POST",
+            "path": PATH,
+            "raw_path": PATH.encode(),
+            "query_string": b"",
+            "headers": headers,
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("localhost", 8420),
+            "client": ("127.0.0.1", 1),
+            "root_path": "",
+        }
+        self._app = Starlette(routes=provider.routes)
+        self._left = asyncio.Event()
+        self._read = False
+        self.sent: list[Any] = []
+
+    async def _receive(self) -> Any:
+        if not self._read:
+            self._read = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def leave(self) -> None:
+        self._left.set()
+
+    async def run(self) -> None:
+        await self._app(self._scope, self._receive, self._send)
+
+
+@asynccontextmanager
+async def calling(provider: Provider, client: Issued, auth_req_id: str) -> AsyncGenerator[Caller]:
+    """Hold a poll while the body runs; it is over at the end."""
+    caller = Caller(provider, client, auth_req_id, wait_s=25)
+    running = asyncio.create_task(caller.run())
+    try:
+        yield caller
+        async with asyncio.timeout(20):
+            await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def asked(provider: Provider, client: Issued) -> str:
+    return await provider.asked(auth=basic(client), authorization_details=None, resource=None)
+
+
+@pytest.mark.seed("CIBA-43")
+async def test_a_yes_stays_for_the_next_poll_of_a_client_that_left_while_it_was_held(
+    provider: Provider,
+) -> None:
+    client = await provider.other_client()
+    auth_req_id = await asked(provider, client)
+    async with calling(provider, client, auth_req_id) as caller:
+        await provider.until_held()
+        caller.leave()
+    await provider.decide(auth_req_id, client_id=client.client.id)
+    assert (await provider.poll(auth_req_id, auth=basic(client))).status_code == 200
+    refused(await provider.poll(auth_req_id, auth=basic(client)), "invalid_grant")
+
+
+@pytest.mark.seed("CIBA-44")
+async def test_polls_of_a_client_that_keeps_leaving_take_no_place_of_the_next(
+    provider: Provider,
+) -> None:
+    client = await provider.other_client()
+    auth_req_id = await asked(provider, client)
+    for _ in range(6):
+        async with calling(provider, client, auth_req_id) as caller:
+            await provider.until_held()
+            caller.leave()
+    async with calling(provider, client, auth_req_id) as last:
+        await provider.until_held()
+        await provider.decide(auth_req_id, client_id=client.client.id)
+    assert last.sent[0]["status"] == 200
+
+
+async def test_a_client_that_leaves_in_the_exchange_gets_the_same_tokens_once_when_it_is_back(
+    provider: Provider,
+) -> None:
+    client = await provider.other_client()
+    auth_req_id = await asked(provider, client)
+    await provider.decide(auth_req_id, client_id=client.client.id)
+    async with (
+        busy_writer(provider.database),
+        calling(provider, client, auth_req_id) as caller,
+    ):
+        await queued(provider.database)
+        caller.leave()
+    answers = [await provider.poll(auth_req_id, auth=basic(client)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_who_stays_is_answered_though_another_poll_of_the_same_request_left(
+    provider: Provider,
+) -> None:
+    client = await provider.other_client()
+    auth_req_id = await asked(provider, client)
+    async with calling(provider, client, auth_req_id) as stays:
+        await provider.until_held()
+        async with calling(provider, client, auth_req_id) as leaves:
+            await provider.until_held(polls=2)
+            leaves.leave()
+        await provider.decide(auth_req_id, client_id=client.client.id)
+    assert stays.sent[0]["status"] == 200
