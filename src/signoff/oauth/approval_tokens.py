@@ -5,7 +5,7 @@ the access token carries the approved details and one exact audience. An approva
 refresh token too, and its access token names the consent. Pure but for the signature.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -50,13 +50,15 @@ def mint(
     auth_req_id: str,
     jti: str,
     now: datetime,
+    details: Sequence[Mapping[str, Json]],
     jkt: str | None = None,
     offline: Offline | None = None,
     to_push: bool = False,
 ) -> Minted | None:
     """Return the tokens of an approved approval; None when they would be over already.
 
-    `jkt` is the thumbprint of the key the access token is bound to (RFC 9449 §6.1).
+    `details` are those of its `authorization_details` that the tokens are for, `jkt` is the
+    thumbprint of the key the access token is bound to (RFC 9449 §6.1).
     """
     if approval.decided_at is None or approval.decided_by is None:
         return None
@@ -77,7 +79,9 @@ def mint(
         "auth_time": decided,
         "acr": acr,
     }
-    details = _details(approval)
+    told: list[Json] = [dict(member) for member in details]
+    if call is not None:
+        told = [token_details(call)]
     access_token = keyring.mint_access_token({
         **shared,
         "aud": approval.resources[0],
@@ -87,7 +91,7 @@ def mint(
         **_on_behalf(client, call),
         **({CONSENT_CLAIM: offline.consent_id} if offline else {}),
         **({"cnf": {"jkt": jkt}} if jkt else {}),
-        **({"authorization_details": details} if details else {}),
+        **({"authorization_details": told} if told else {}),
     })
     id_token = keyring.mint_id_token(
         {
@@ -107,18 +111,11 @@ def mint(
         "expires_in": expires - issued,
         "scope": approval.scope,
     }
-    if details:
-        answer["authorization_details"] = details
+    if told:
+        answer["authorization_details"] = told
     if offline is not None:
         answer["refresh_token"] = offline.refresh_token
     return Minted(jti=jti, decided_at=approval.decided_at, answer=answer)
-
-
-def _details(approval: Approval) -> list[Json]:
-    call = tool_call_of(approval.authorization_details)
-    if call is not None:
-        return [token_details(call)]
-    return [dict(member) for member in approval.authorization_details]
 
 
 def _on_behalf(client: Client, call: Mapping[str, Json] | None) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final, Protocol, assert_never
+from typing import Final, Literal, Protocol, assert_never
 
 from signoff.approvals.ports import Callback, Ticket
 from signoff.approvals.request import Status
@@ -54,8 +54,8 @@ class CallbackStore(Protocol):
         """Forget what has arrived."""
         ...
 
-    async def fell_back(self, ticket: bytes, *, client_id: str) -> bool:
-        """Tell whether a push failed, so that this client may poll."""
+    async def pushing(self, ticket: bytes, *, client_id: str) -> Literal["waits", "failed"] | None:
+        """Tell how the push to this client goes; None: it has arrived, or there was none."""
         ...
 
     async def take(self, ticket: bytes, *, client_id: str) -> Mapping[str, Json] | None:
@@ -103,12 +103,15 @@ class Callbacks:
         if due is None:
             return
         known = await self._clients.find(due.client_id)
-        # Asked again right before we tell: a client that was switched off hears nothing.
-        if known is None or known.client.disabled:
+        # Asked again right before we tell: who is switched off or expired by now hears nothing.
+        if known is None or not known.client.may_act(now=self._now()):
             return
         url = known.client.delivery.notification_endpoint
+        if url is None:
+            await self._store.failed(ticket)  # it polls by now: so it fetches what waits
+            return
         body = await self._body(known.client, due)
-        if url is None or body is None:
+        if body is None:
             return
         headers = {
             "authorization": f"Bearer {due.callback.token}",

@@ -81,13 +81,17 @@ class ClientAuthenticator:
     async def _by_secret(self, given: _Password) -> Client:
         known = await self._directory.find(given.client_id)
         opened = self._opens(known, hash_secret(given.secret))
-        if known is None or not opened or not self._active(known.client):
+        if known is None or not opened or not known.client.may_act(now=self._now()):
             raise invalid_client(basic=given.basic, detail="secret")
         return known.client
 
     async def _by_name(self, given: _Public) -> Client:
         known = await self._directory.find(given.client_id)
-        if known is None or known.client.auth_method != "none" or not self._active(known.client):
+        if (
+            known is None
+            or known.client.auth_method != "none"
+            or not known.client.may_act(now=self._now())
+        ):
             raise invalid_client(basic=False, detail="not a public client")
         return known.client
 
@@ -117,7 +121,7 @@ class ClientAuthenticator:
             if not isinstance(error, SignatureError):
                 self._decoy.check()
             raise invalid_client(basic=False, detail=str(error)) from error
-        if known is None or jwks is None or not self._active(known.client):
+        if known is None or jwks is None or not known.client.may_act(now=self._now()):
             raise invalid_client(basic=False, detail="assertion")
         expires_at = datetime.fromtimestamp(_number(claims["exp"]), UTC)
         if not await self._directory.spend_jti(
@@ -125,10 +129,6 @@ class ClientAuthenticator:
         ):
             raise invalid_client(basic=False, detail="the assertion was used before")
         return known.client
-
-    def _active(self, client: Client) -> bool:
-        expired = client.expires_at is not None and self._now() >= client.expires_at
-        return not client.disabled and not expired
 
 
 def _credentials(request: Request, form: Form) -> _Password | _Assertion | _Public:

@@ -62,6 +62,11 @@ class Client:
     details_types: tuple[str, ...] = ()
     """The `authorization_details` types that it may ask for (RFC 9396 §10)."""
 
+    def may_act(self, *, now: datetime) -> bool:
+        """Tell whether it is neither switched off nor expired."""
+        expired = self.expires_at is not None and now >= self.expires_at
+        return not self.disabled and not expired
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:

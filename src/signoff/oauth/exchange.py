@@ -14,8 +14,10 @@ from signoff.approvals.service import Approvals, tool_call_of
 from signoff.oauth.approval_tokens import Minted, Offline, mint
 from signoff.oauth.clients import Client
 from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import Form
 from signoff.oauth.host_tokens import OFFLINE, may_last
 from signoff.oauth.profile import Profile
+from signoff.oauth.rich import narrowed_details
 from signoff.sealed import hash_id
 from signoff.tokens.keyring import Keyring
 
@@ -39,27 +41,30 @@ class Exchange:
         auth_req_id: str,
         approval_id: str,
         *,
+        form: Form | None = None,
         jkt: str | None = None,
-        resources: tuple[str, ...] = (),
         to_push: bool = False,
     ) -> Minted:
         """Mint, then consume: what can fail fails before the yes is gone.
 
-        `jkt` is the key the token is bound to, `resources` what the client now says it is for.
-        `to_push`: the answer is kept until it arrived.
+        `form` is the token request: it may narrow what the token is for, never widen it. `jkt` is
+        the key the token is bound to. `to_push`: the answer is kept until it arrived.
 
         Raises:
             OAuthError: `invalid_grant`: somebody was first, or the yes no longer holds;
-                `invalid_target`: the yes is for another resource.
+                `invalid_target`, `invalid_authorization_details`: the yes is for something else.
         """
         approval = await self._approvals.load(approval_id)
         if approval is None or approval.status is not Status.APPROVED:
             raise no_such_grant("decided elsewhere")
-        if resources and resources != approval.resources:
+        if form is not None and form.resources and form.resources != approval.resources:
             # RFC 8707 §2.2: the token request narrows, and one resource has nothing narrower.
             raise OAuthError("invalid_target", "the approval is for another resource")
         if not self._may_still(approval, client):
             raise no_such_grant("the client may have less by now")
+        details = approval.authorization_details
+        if form is not None:
+            details = narrowed_details(form, details)
         offline = _offline(approval, client)
         minted = mint(
             approval,
@@ -69,6 +74,7 @@ class Exchange:
             auth_req_id=auth_req_id,
             jti=secrets.token_urlsafe(16),
             now=self._now(),
+            details=details,
             jkt=jkt,
             offline=offline,
             to_push=to_push,
@@ -94,7 +100,7 @@ class Exchange:
         """Tell whether the client may have now what it asked for then."""
         if client.role == "gate":
             return True  # what it asks for is its call, and is checked against that
-        audiences = {*client.audiences, self._profile.url("/default")}
+        audiences = {*client.audiences, self._profile.default_audience}
         types = {str(one["type"]) for one in approval.authorization_details}
         return (
             set(approval.scope.split()) <= {"openid", OFFLINE, *client.scopes}

@@ -72,6 +72,11 @@ class Profile:
         """The audience of an approval token that no upstream asks for."""
         return self.url("/gate")
 
+    @property
+    def default_audience(self) -> str:
+        """The audience of a token whose client was registered for no resource."""
+        return self.url("/default")
+
     def url(self, path: str) -> str:
         """Return the public URL of a path of ours."""
         return self.issuer.rstrip("/") + path

@@ -120,7 +120,7 @@ def resource(form: Form, client: Client, profile: Profile) -> str:
         default = profile.gate_audience
     else:
         allowed = set(client.audiences)
-        default = client.audiences[0] if client.audiences else profile.url("/default")
+        default = client.audiences[0] if client.audiences else profile.default_audience
     if not form.resources:
         return default
     if form.resources[0] not in allowed:

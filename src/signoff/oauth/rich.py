@@ -18,6 +18,8 @@ from signoff.oauth.profile import Profile
 Details: TypeAlias = tuple[Mapping[str, Json], ...]
 
 _MAX_DETAILS: Final = 10
+_MAX_BYTES: Final = 16_384
+"""They stand in an access token, which must fit into the header of a request."""
 _KEYWORD: Final = re.compile(r"[A-Za-z$]{1,40}")
 
 
@@ -32,6 +34,8 @@ def requested_details(form: Form, client: Client, profile: Profile) -> Details:
         except DetailsError as error:
             raise _refused("the tool_call does not hold", detail=str(error)) from error
         return members
+    if len(canonical_bytes([dict(member) for member in members])) > _MAX_BYTES:
+        raise _refused(f"the authorization_details are larger than {_MAX_BYTES} bytes")
     for position, member in enumerate(members, 1):
         name = str(member["type"])
         schema = profile.details_types.get(name)

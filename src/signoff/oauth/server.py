@@ -114,7 +114,12 @@ def authorization_server(
                 draining=draining,
             ),
             CLIENT_CREDENTIALS: ClientCredentialsGrant(profile, clients, keyring, now=now),
-            REFRESH_TOKEN: RefreshTokenGrant(stores.refresh_tokens, minter, users=users),
+            REFRESH_TOKEN: RefreshTokenGrant(
+                stores.refresh_tokens,
+                minter,
+                users=users,
+                default_audience=profile.default_audience,
+            ),
             **host,
         },
     )

@@ -7,7 +7,7 @@ for their row; a row that is done is deleted, and its secrets with it.
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from signoff.approvals.ports import Callback
 from signoff.canonical import Json
@@ -27,9 +27,9 @@ FROM callbacks c JOIN auth_req_ids t ON t.hash = c.ticket WHERE c.ticket = :tick
 """
 FAILED: Final = "UPDATE callbacks SET failed = 1 WHERE ticket = :ticket"
 DONE: Final = "DELETE FROM callbacks WHERE ticket = :ticket"
-FELL_BACK: Final = """
-SELECT 1 FROM callbacks c JOIN auth_req_ids t ON t.hash = c.ticket
-WHERE c.ticket = :ticket AND c.failed = 1 AND t.client_id = :client_id
+PUSHING: Final = """
+SELECT c.failed FROM callbacks c JOIN auth_req_ids t ON t.hash = c.ticket
+WHERE c.ticket = :ticket AND c.mode = 'push' AND t.client_id = :client_id
 """
 TAKE: Final = """
 DELETE FROM callbacks
@@ -73,10 +73,12 @@ class SqliteCallbacks:
         """Forget what has arrived."""
         await self._database.write(lambda tx: tx.execute(DONE, {"ticket": ticket}))
 
-    async def fell_back(self, ticket: bytes, *, client_id: str) -> bool:
-        """Tell whether a push failed, so that this client may poll."""
-        params = {"ticket": ticket, "client_id": client_id}
-        return await self._database.fetch_one(FELL_BACK, params) is not None
+    async def pushing(self, ticket: bytes, *, client_id: str) -> Literal["waits", "failed"] | None:
+        """Tell how the push to this client goes; None: it has arrived, or there was none."""
+        row = await self._database.fetch_one(PUSHING, {"ticket": ticket, "client_id": client_id})
+        if row is None:
+            return None
+        return "failed" if row["failed"] else "waits"
 
     async def take(self, ticket: bytes, *, client_id: str) -> Mapping[str, Json] | None:
         """Hand the undelivered answer out, once."""

@@ -62,16 +62,14 @@ class CibaGrant:
         auth_req_id = form.require("auth_req_id")
         if len(auth_req_id) > _MAX_ID:
             raise no_such_grant("too long")
-        if client.delivery.mode == "push":
+        if client.delivery.mode == "push" and not await self._is_polled(client, auth_req_id):
             return await self._fallen_back(client, auth_req_id)
         raced = await self._handing_out.settled(client, auth_req_id)
         if (kept := self._handing_out.kept(client, auth_req_id)) is not None:
             return kept.answer
         ticket = await self._approvals.find(auth_req_id, client_id=client.id)
         if ticket is not None and ticket.status is Status.REDEEMED and not raced:
-            # RFC 6749 §4.1.2, of codes: an id that comes again after its tokens left was stolen,
-            # or they were. Polls that merely race for the tokens never get here.
-            await self._revocations.revoke_of(ticket.approval_id, client_id=client.id)
+            return await self._again(client, auth_req_id, ticket)
         if ticket is not None and ticket.status is Status.PENDING:
             ticket = await self._pending(client, auth_req_id, ticket, hold_s=hold_s)
         if ticket is None:
@@ -80,7 +78,7 @@ class CibaGrant:
             self._pace.forget(auth_req_id)
         if ticket.status is Status.APPROVED:
             exchange = self._exchange.tokens(
-                client, auth_req_id, ticket.approval_id, jkt=jkt, resources=form.resources
+                client, auth_req_id, ticket.approval_id, form=form, jkt=jkt
             )
             return (await self._handing_out.once(client, auth_req_id, exchange)).answer
         if (kept := self._handing_out.kept(client, auth_req_id)) is not None:
@@ -121,19 +119,37 @@ class CibaGrant:
                     return latest
                 await self._draining.wait(watch.changed(max(remaining, _SHORTEST_WAIT_S)))
 
+    async def _again(self, client: Client, auth_req_id: str, ticket: Ticket) -> Mapping[str, Json]:
+        """Take the tokens back that an id gave which comes again; polls that race are none."""
+        if (waiting := await self._undelivered(client, auth_req_id)) is not None:
+            return waiting  # it was to be pushed, to a client that polls by now
+        # RFC 6749 §4.1.2, of codes: the id was stolen, or its tokens were.
+        await self._revocations.revoke_of(ticket.approval_id, client_id=client.id)
+        raise no_such_grant("used before; what it gave is revoked")
+
     async def _fallen_back(self, client: Client, auth_req_id: str) -> Mapping[str, Json]:
         """Answer a push client: only what a push could not deliver."""
-        ticket = hash_id(auth_req_id)
-        answer = await self._callbacks.take(ticket, client_id=client.id)
-        if answer is not None:
-            return still(answer, now=self._now())
-        if not await self._callbacks.fell_back(ticket, client_id=client.id):
+        if (waiting := await self._undelivered(client, auth_req_id)) is not None:
+            return waiting
+        if await self._callbacks.pushing(hash_id(auth_req_id), client_id=client.id) != "failed":
             # CIBA Core §11: a push client has no business here.
             raise OAuthError("unauthorized_client", "the tokens are pushed to this client")
         found = await self._approvals.find(auth_req_id, client_id=client.id)
         if found is None:
             raise no_such_grant("unknown")
         raise _without_token(client, found)
+
+    async def _undelivered(self, client: Client, auth_req_id: str) -> Mapping[str, Json] | None:
+        """Hand out, once, what a push could not deliver."""
+        answer = await self._callbacks.take(hash_id(auth_req_id), client_id=client.id)
+        return None if answer is None else still(answer, now=self._now())
+
+    async def _is_polled(self, client: Client, auth_req_id: str) -> bool:
+        """Tell whether a push client asked for this when it was none yet: nothing is pushed."""
+        ticket = await self._approvals.find(auth_req_id, client_id=client.id)
+        if ticket is None or ticket.status not in (Status.PENDING, Status.APPROVED):
+            return False
+        return await self._callbacks.pushing(hash_id(auth_req_id), client_id=client.id) is None
 
 
 def _without_token(client: Client, ticket: Ticket) -> OAuthError:

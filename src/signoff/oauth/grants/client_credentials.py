@@ -94,4 +94,4 @@ def _audience(form: Form, client: Client, profile: Profile) -> str:
         if form.resources[0] not in client.audiences:
             raise OAuthError("invalid_target", "the client may not have a token for this resource")
         return form.resources[0]
-    return client.audiences[0] if client.audiences else profile.url("/default")
+    return client.audiences[0] if client.audiences else profile.default_audience

@@ -32,9 +32,17 @@ _MAX_TOKEN: Final = 256
 class RefreshTokenGrant:
     """Implements `token.Grant`."""
 
-    def __init__(self, tokens: RefreshStore, minter: Minter, *, users: Container[str]) -> None:
-        """`users` are the people there are."""
+    def __init__(
+        self,
+        tokens: RefreshStore,
+        minter: Minter,
+        *,
+        users: Container[str],
+        default_audience: str,
+    ) -> None:
+        """`users` are the people there are; `default_audience` is any client's."""
         self._tokens, self._minter, self._users = tokens, minter, users
+        self._default_audience = default_audience
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
@@ -51,7 +59,7 @@ class RefreshTokenGrant:
         consent = found.consent
         if found.used:
             await self._replayed(consent, client)
-        if consent.user_id not in self._users or not _may_still(client, consent):
+        if consent.user_id not in self._users or not self._may_still(client, consent):
             raise _no_such_token("the person or the client may not have it any more")
         check_resource(form, consent)
         scope = _narrowed(form, consent)
@@ -78,17 +86,17 @@ class RefreshTokenGrant:
         await self._tokens.end(consent.id, why="refresh_token_replayed", by=client.id)
         raise _no_such_token("used before; everything from its consent is revoked")
 
-
-def _may_still(client: Client, consent: Consent) -> bool:
-    """Tell whether a client of the operator's may still have what it was given on a card."""
-    if consent.approval_id is None:
-        return True
-    return (
-        may_last(client)
-        and set(consent.scope.split()) <= {"openid", OFFLINE, *client.scopes}
-        and (not client.audiences or consent.resource in client.audiences)
-        and {str(one["type"]) for one in consent.authorization_details} <= {*client.details_types}
-    )
+    def _may_still(self, client: Client, consent: Consent) -> bool:
+        """Tell whether a client of the operator's may still have what it was given on a card."""
+        if consent.approval_id is None:
+            return True
+        types = {str(one["type"]) for one in consent.authorization_details}
+        return (
+            may_last(client)
+            and set(consent.scope.split()) <= {"openid", OFFLINE, *client.scopes}
+            and consent.resource in {*client.audiences, self._default_audience}
+            and types <= {*client.details_types}
+        )
 
 
 def _narrowed(form: Form, consent: Consent) -> str:
