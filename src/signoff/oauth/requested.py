@@ -30,7 +30,7 @@ _INVISIBLE: Final = re.compile(
 # What a phone would turn into a link: a person must not be led away by a stranger's text.
 _LINK: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://|\bwww\.|\b(?:mailto|tel|sms|javascript|data):"
-    r"|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b",
+    r"|\b[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}\b",
     re.IGNORECASE,
 )
 
