@@ -153,7 +153,7 @@ def verify_client_assertion(
     _text(claims, "jti")
     named = claims.get("aud")
     members = named if isinstance(named, list) else [named]
-    if not members or any(member not in audiences for member in members):
+    if not members or not all(isinstance(name, str) and name in audiences for name in members):
         raise TokenError("aud names somebody else")
     claims.setdefault("iat", int(now.timestamp()))  # RFC 7523 §3: iat may be absent
     _check_times(claims, now=now, leeway_s=_LEEWAY_S, max_life_s=_MAX_ASSERTION_LIFE_S)
@@ -309,7 +309,9 @@ def _verify(
 ) -> dict[str, Json]:
     header, kid = _read_header(token)
     typ = header.get("typ")
-    if (typ.lower() if isinstance(typ, str) else typ) not in types:
+    if typ is not None and not isinstance(typ, str):
+        raise TokenError("typ is not text")
+    if (typ and typ.lower()) not in types:
         raise TokenError("the wrong kind of token")
     found = keys.find(kid)
     if found is None:
