@@ -32,6 +32,12 @@ WHERE NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti)
        OR EXISTS (SELECT 1 FROM consents
                   WHERE consents.id = :consent_id AND consents.revoked_at IS NULL))
 """
+ENDED: Final = """
+SELECT 1 FROM approvals JOIN revoked_tokens ON revoked_tokens.jti = approvals.token_jti
+WHERE approvals.id = :id AND approvals.client_id = :client_id
+  AND NOT EXISTS (SELECT 1 FROM consents
+                  WHERE consents.approval_id = approvals.id AND consents.revoked_at IS NULL)
+"""
 _LONGEST_LIFE: Final = timedelta(hours=25)
 
 
@@ -47,9 +53,12 @@ class SqliteRevocations:
 
     async def revoke_of(self, approval_id: str, *, client_id: str) -> None:
         """Take back what a redeemed approval of this client gave: its id was used again."""
+        mine = {"id": approval_id, "client_id": client_id}
+        if self._database.look_up(ENDED, mine) is not None:
+            return  # a flood costs no write
 
         def job(tx: Tx) -> None:
-            row = tx.one(GIVEN_BY, {"id": approval_id, "client_id": client_id})
+            row = tx.one(GIVEN_BY, mine)
             if row is not None:
                 lasting_access.end(tx, approval_id, client_id=client_id)
                 until = tx.now + _LONGEST_LIFE

@@ -129,19 +129,22 @@ class CibaGrant:
 
     async def _fallen_back(self, client: Client, auth_req_id: str) -> Mapping[str, Json]:
         """Answer a push client: only what a push could not deliver."""
-        if (waiting := await self._undelivered(client, auth_req_id)) is not None:
-            return waiting
         if await self._callbacks.pushing(hash_id(auth_req_id), client_id=client.id) != "failed":
             # CIBA Core §11: a push client has no business here.
             raise OAuthError("unauthorized_client", "the tokens are pushed to this client")
+        if (waiting := await self._undelivered(client, auth_req_id)) is not None:
+            return waiting
         found = await self._approvals.find(auth_req_id, client_id=client.id)
         if found is None:
             raise no_such_grant("unknown")
         raise _without_token(client, found)
 
     async def _undelivered(self, client: Client, auth_req_id: str) -> Mapping[str, Json] | None:
-        """Hand out, once, what a push could not deliver."""
-        answer = await self._callbacks.take(hash_id(auth_req_id), client_id=client.id)
+        """Hand out, once, what a push could not deliver. A look first: floods cost no write."""
+        ticket = hash_id(auth_req_id)
+        if await self._callbacks.pushing(ticket, client_id=client.id) != "failed":
+            return None
+        answer = await self._callbacks.take(ticket, client_id=client.id)
         return None if answer is None else still(answer, now=self._now())
 
     async def _is_polled(self, client: Client, auth_req_id: str) -> bool:
