@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from as_parts import Provider
+from as_parts import USERS, Provider
 from signoff.oauth.callbacks import KIND, Callbacks
 from signoff.oauth.clients import Issued
 from signoff.oauth.delivery import Delivery, DeliveryMode
@@ -74,7 +74,13 @@ async def telling(provider: Provider, *, loopback: bool = True) -> AsyncGenerato
         provider.stores.callbacks,
         provider.approvals,
         provider.directory,
-        Exchange(provider.profile, provider.approvals, provider.keyring, now=provider.database.now),
+        Exchange(
+            provider.profile,
+            provider.approvals,
+            provider.keyring,
+            users=USERS,
+            now=provider.database.now,
+        ),
         post=Outside(loopback=loopback).post,
         now=provider.database.now,
     )

@@ -108,7 +108,13 @@ class Sidecar:
             self.stores.callbacks,
             approvals,
             self.directory,
-            Exchange(self.profile, approvals, self.domain.keyring, now=database.now),
+            Exchange(
+                self.profile,
+                approvals,
+                self.domain.keyring,
+                users=self.domain.catalogue.users,
+                now=database.now,
+            ),
             # A client of this computer is called back only by a server that is nowhere else.
             post=Outside(loopback=urlsplit(issuer).hostname in LOOPBACK_HOSTS).post,
             now=database.now,

@@ -68,6 +68,8 @@ def mint(
         expires = issued + int(_OTHER_LIFE.total_seconds())
     else:
         expires = decided + int(REDEEM_WITHIN.total_seconds())
+    if client.expires_at is not None:
+        expires = min(expires, int(client.expires_at.timestamp()))  # none outlives its client
     if expires <= issued:
         return None
     acr = approval.decided_acr or approval.acr

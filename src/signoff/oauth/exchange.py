@@ -5,7 +5,7 @@ Owns that order, for a poll and for a push alike. What the tokens say is `approv
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 
 from signoff.approvals.ports import Lasting
@@ -31,9 +31,12 @@ class Exchange:
         approvals: Approvals,
         keyring: Keyring,
         *,
+        users: Container[str],
         now: Callable[[], datetime],
     ) -> None:
+        """`users` are the people there are."""
         self._profile, self._approvals, self._keyring, self._now = profile, approvals, keyring, now
+        self._users = users
 
     async def tokens(
         self,
@@ -60,6 +63,8 @@ class Exchange:
         if form is not None and form.resources and form.resources != approval.resources:
             # RFC 8707 §2.2: the token request narrows, and one resource has nothing narrower.
             raise OAuthError("invalid_target", "the approval is for another resource")
+        if approval.decided_by is None or approval.decided_by not in self._users:
+            raise no_such_grant("who decided is none of ours any more")
         if not self._may_still(approval, client):
             raise no_such_grant("the client may have less by now")
         details = approval.authorization_details

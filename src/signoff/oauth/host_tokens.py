@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from signoff.canonical import Json
 from signoff.oauth.clients import REFRESH_TOKEN, Client
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import OAuthError, invalid_client
 from signoff.oauth.forms import Form
 from signoff.oauth.profile import Profile
 from signoff.tokens.keyring import Keyring
@@ -171,6 +171,10 @@ class Minter:
         issued = int(self._now().timestamp())
         by_card = consent.approval_id is not None
         expires = issued + (APPROVED_LIFE_S if by_card else self._profile.client_token_s)
+        if client.expires_at is not None:
+            expires = min(expires, int(client.expires_at.timestamp()))
+        if expires <= issued:
+            raise invalid_client(basic=False, detail="expires this second")
         told: dict[str, Json] = {}
         if details:
             told["authorization_details"] = [dict(member) for member in details]

@@ -45,7 +45,10 @@ class Revocations(Protocol):
     async def standing(
         self, jti: str, *, sub: str, client_id: str, consent_id: str | None = None
     ) -> bool:
-        """Tell whether nobody took the token back, or deleted or switched off whom it names."""
+        """Tell whether nobody took the token back, and whom it names may still act.
+
+        A client that is switched off, deleted or expired may not, nor may a person switched off.
+        """
         ...
 
     async def forget(self) -> None:

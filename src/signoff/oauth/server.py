@@ -106,7 +106,7 @@ def authorization_server(
             CIBA: CibaGrant(
                 profile,
                 approvals,
-                Exchange(profile, approvals, keyring, now=now),
+                Exchange(profile, approvals, keyring, users=users, now=now),
                 callbacks=stores.callbacks,
                 revocations=stores.revocations,
                 now=now,

@@ -17,7 +17,7 @@ REVOKE: Final = """
 INSERT INTO revoked_tokens (jti, expires_at) VALUES (:jti, :expires_at)
 ON CONFLICT (jti) DO NOTHING
 """
-FORGET: Final = "DELETE FROM revoked_tokens WHERE expires_at < :now"
+FORGET: Final = "DELETE FROM revoked_tokens WHERE expires_at < :before"
 GIVEN_BY: Final = """
 SELECT token_jti FROM approvals WHERE id = :id AND client_id = :client_id AND status = 'redeemed'
 """
@@ -26,7 +26,9 @@ SELECT 1
 WHERE NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti)
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id IN (:sub, :client_id))
   AND (:client_id = :gate
-       OR EXISTS (SELECT 1 FROM clients WHERE clients.id = :client_id)
+       OR EXISTS (SELECT 1 FROM clients
+                  WHERE clients.id = :client_id
+                    AND (clients.expires_at IS NULL OR clients.expires_at > :now))
        OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :client_id))
   AND (:consent_id IS NULL
        OR EXISTS (SELECT 1 FROM consents
@@ -39,6 +41,8 @@ WHERE approvals.id = :id AND approvals.client_id = :client_id
                   WHERE consents.approval_id = approvals.id AND consents.revoked_at IS NULL)
 """
 _LONGEST_LIFE: Final = timedelta(hours=25)
+_LEEWAY: Final = timedelta(minutes=5)
+"""A verifier's clock may be behind: a token stays taken back for as long as it is taken."""
 
 
 class SqliteRevocations:
@@ -69,19 +73,21 @@ class SqliteRevocations:
     async def standing(
         self, jti: str, *, sub: str, client_id: str, consent_id: str | None = None
     ) -> bool:
-        """Tell whether nobody took the token back, or deleted or switched off whom it names."""
+        """Tell whether nobody took the token back, and whom it names may still act."""
         params = {
             "jti": jti,
             "sub": sub,
             "client_id": client_id,
             "consent_id": consent_id,
             "gate": GATE_ID,
+            "now": to_us(self._database.now()),
         }
         return self._database.look_up(STANDING, params) is not None
 
     async def forget(self) -> None:
         """Forget tokens that have expired anyway. Call hourly."""
-        await self._database.write(lambda tx: tx.execute(FORGET, {"now": tx.now_us}))
+        before = to_us(self._database.now() - _LEEWAY)
+        await self._database.write(lambda tx: tx.execute(FORGET, {"before": before}))
 
 
 def revoke(tx: Tx, jti: str, *, expires_at: datetime, by: str) -> None:
