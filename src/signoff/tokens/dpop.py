@@ -7,6 +7,7 @@ Does no I/O.
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,8 @@ from signoff.tokens.verify import ASSERTION_ALGORITHMS, read_header, verify_proo
 MAX_AGE: Final = timedelta(seconds=300)
 _MAX_BYTES: Final = 8192
 _MAX_JTI: Final = 256
-_MAX_PROOFS: Final = 100_000
+_MAX_PROOFS: Final = 200_000
+_MAX_OF_KEY: Final = 50_000  # of ten minutes: some eighty requests a second
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -91,10 +93,16 @@ class Sent:
 
 
 class Proofs:
-    """The proofs a resource has seen, in memory: each is taken once while it is young."""
+    """The proofs a resource has seen, in memory: each is taken once while it is young.
 
-    def __init__(self) -> None:
+    None is forgotten before: where there is no room for another, the request is refused. A key has
+    room of its own, so that whoever sends many keeps nobody else out.
+    """
+
+    def __init__(self, *, limit: int = _MAX_PROOFS, of_key: int = _MAX_OF_KEY) -> None:
+        self._limit, self._of_key = limit, of_key
         self._seen: dict[tuple[str, str], datetime] = {}
+        self._count: Counter[str] = Counter()
 
     def check(self, sent: Sent, *, access_token: str, jkt: str, now: datetime) -> None:
         """Take the proof of a request: for this token, by the key it is bound to, once.
@@ -111,14 +119,24 @@ class Proofs:
         )
         if proof.jkt != jkt:
             raise TokenError("another key")
-        while self._seen:
-            oldest = next(iter(self._seen))
-            if self._seen[oldest] > now and len(self._seen) < _MAX_PROOFS:
-                break
-            del self._seen[oldest]
+        self._forget(now)
         if (jkt, proof.jti) in self._seen:
             raise TokenError("the proof was used before")
+        if len(self._seen) >= self._limit or self._count[jkt] >= self._of_key:
+            raise TokenError("too many proofs are young")
         self._seen[jkt, proof.jti] = proof.expires_at
+        self._count[jkt] += 1
+
+    def _forget(self, now: datetime) -> None:
+        """Forget what is too old to be taken again, in the order it came."""
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if self._seen[oldest] > now:
+                return
+            del self._seen[oldest]
+            self._count[oldest[0]] -= 1
+            if not self._count[oldest[0]]:
+                del self._count[oldest[0]]
 
 
 def _same_place(url: str) -> tuple[str, str, int | None, str] | None:
