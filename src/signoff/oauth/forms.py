@@ -4,6 +4,7 @@ Owns: form-encoded UTF-8 in the body only, bounded, no parameter twice (RFC 6749
 absent (§3.1). Knows nothing of what the parameters mean.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -15,6 +16,7 @@ from signoff.oauth.errors import OAuthError
 
 MAX_BYTES: Final = 1_048_576
 """A `tool_call` shows up to 64 KiB of body, escaped twice over; nobody else needs as much."""
+BODY_DEADLINE_S: Final = 30.0
 _MAX_FIELDS: Final = 50
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _REPEATABLE: Final = frozenset({"resource"})  # RFC 8707 §2
@@ -70,18 +72,22 @@ def _is_form(content_type: str) -> bool:
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body, bounded.
+    """Return the body, bounded in size and time: a stranger who trickles holds nothing for long.
 
     Raises:
-        OAuthError: it is too large.
+        OAuthError: it is too large, or did not arrive.
     """
     parts: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise OAuthError("invalid_request", "the body is too large", status=413)
-        parts.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise OAuthError("invalid_request", "the body is too large", status=413)
+                parts.append(chunk)
+    except TimeoutError:
+        raise OAuthError("invalid_request", "the body took too long", status=408) from None
     return b"".join(parts)
 
 
