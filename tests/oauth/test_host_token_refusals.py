@@ -105,6 +105,16 @@ HOST_CASES: dict[
         "the parameter code_verifier is missing",
     ),
     "unknown code": (lambda h, _: _code(h, code="unknown"), "invalid_grant", NO_CODE),
+    "details with a code": (
+        lambda h, _: _code(h, authorization_details='[{"type":"payment","amount":25}]'),
+        "invalid_authorization_details",
+        "this grant gives no authorization_details: a person must be asked for them",
+    ),
+    "details with a device": (
+        lambda h, c: _device(h, c, authorization_details='[{"type":"payment","amount":25}]'),
+        "invalid_authorization_details",
+        "this grant gives no authorization_details: a person must be asked for them",
+    ),
     "long code": (lambda h, _: _code(h, code="x" * 257), "invalid_grant", NO_CODE),
     "short verifier": (
         lambda h, _: _code(h, code_verifier="x" * 42),

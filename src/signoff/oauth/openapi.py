@@ -56,7 +56,7 @@ _TOKEN: Final[Fields] = {
     "device_code": "For the device code grant.",
     "scope": "For client_credentials and refresh_token.",
     "resource": "The audience of the token (RFC 8707).",
-    "authorization_details": "For refresh_token: which of the granted ones (RFC 9396).",
+    "authorization_details": "For ciba and refresh_token: some of the approved ones (RFC 9396).",
 }
 _DEVICE: Final[Fields] = {"scope": "Contains mcp.", "resource*": "The MCP server, exactly."}
 _ISSUED: Final[Fields] = {"token*": "The token.", "token_type_hint": "Not needed."}
@@ -234,7 +234,7 @@ def _form(
             "required": True,
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         },
-        "responses": _responses("200", answer, "400", "401", "413", "429", "503"),
+        "responses": _responses("200", answer, "400", "401", "408", "413", "429", "503"),
     }
 
 

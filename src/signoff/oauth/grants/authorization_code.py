@@ -26,6 +26,7 @@ from signoff.oauth.host_tokens import (
     key_of_refresh,
     new_refresh_token,
 )
+from signoff.oauth.rich import refuse_details
 
 _MAX_CODE: Final = 256
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
@@ -40,7 +41,7 @@ class AuthorizationCodeGrant:
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
     ) -> Mapping[str, Json]:
-        """Check: known, unused, in time, redirect, verifier, key, resource; then use it up."""
+        """Check: known, unused, in time, redirect, verifier, key, nothing wider; then use it up."""
         del hold_s
         code, redirect_uri = form.require("code"), form.require("redirect_uri")
         verifier = form.require("code_verifier")
@@ -59,6 +60,7 @@ class AuthorizationCodeGrant:
             raise _no_such_code("another code_verifier")
         check_key(held.dpop_jkt, jkt)
         check_resource(form, held.consent)
+        refuse_details(form)
         refresh_token = new_refresh_token(client)
         # Signed first: what can fail fails before the code is gone.
         answer = self._minter.answer(

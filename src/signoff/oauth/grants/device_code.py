@@ -24,6 +24,7 @@ from signoff.oauth.host_tokens import (
     key_of_refresh,
     new_refresh_token,
 )
+from signoff.oauth.rich import refuse_details
 
 _MAX_CODE: Final = 256
 _SHORTEST_WAIT_S: Final = 0.001
@@ -53,6 +54,7 @@ class DeviceCodeGrant:
     ) -> Mapping[str, Json]:
         """Return the tokens of an approved request, or say where it stands."""
         device_code = form.require("device_code")
+        refuse_details(form)
         if len(device_code) > _MAX_CODE:
             raise _no_such_code("too long")
         device = await self._devices.find(device_code, client_id=client.id)
