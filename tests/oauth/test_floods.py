@@ -1,14 +1,18 @@
-"""Polls that can give nothing any more: as many as somebody likes, and not one write for them."""
+"""Too much of the same: polls that can give nothing cost no write, and refreshes have a pace."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 
-from as_parts import BANK, Provider, basic, refused
+from as_parts import BANK, Provider, basic, refused, running_provider
 from callback_parts import TOKEN, called_back, listening, telling, until_quiet
+from conftest import TurnedClock
 from signoff.oauth.clients import CIBA, Issued
+from signoff.oauth.pacing import TokenPace
+from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
 
@@ -79,7 +83,7 @@ async def test_polls_of_a_push_client_write_nothing(provider: Provider, database
 
 @pytest.mark.parametrize("verdict", ["deny", "expire"])
 async def test_polls_of_what_is_over_write_nothing(
-    provider: Provider, database: Database, clock: Any, verdict: str
+    provider: Provider, database: Database, clock: TurnedClock, verdict: str
 ) -> None:
     client = await provider.other_client()
     auth_req_id = await asked(provider, client, requested_expiry="60")
@@ -92,3 +96,65 @@ async def test_polls_of_what_is_over_write_nothing(
     async with writing_nothing(database):
         for _ in range(10):
             refused(await provider.poll(auth_req_id, auth=basic(client)), code)
+
+
+async def test_one_consent_is_refreshed_so_often_and_no_more(
+    database: Database, sealer: Sealer, clock: TurnedClock
+) -> None:
+    pace = TokenPace(per_hour=60, burst=3)
+    async with running_provider(database, sealer, token_pace=pace) as provider:
+        client = await provider.other_client(grant_types=[CIBA, "refresh_token"])
+        held = [await lasting(provider, client) for _ in range(2)]
+        for _ in range(3):
+            answer = await refresh(provider, client, held[0])
+            held[0] = answer.json()["refresh_token"]
+        for _ in range(3):
+            answer = await refresh(provider, client, held[0])
+            refused(answer, "temporarily_unavailable", status=429)
+            assert answer.headers["retry-after"] == "60"
+        # Another consent of the same client has a share of its own.
+        assert (await refresh(provider, client, held[1])).status_code == 200
+    # A restart fills nothing up, and the token was not used up by the attempts.
+    clock.turn(59)
+    async with running_provider(database, sealer, token_pace=pace) as provider:
+        answer = await refresh(provider, client, held[0])
+        refused(answer, "temporarily_unavailable", status=429)
+        assert answer.headers["retry-after"] == "1"
+        clock.turn(1)
+        assert (await refresh(provider, client, held[0])).status_code == 200
+
+
+async def test_a_refresh_token_that_comes_again_ends_its_consent_however_soon(
+    database: Database, sealer: Sealer
+) -> None:
+    pace = TokenPace(per_hour=60, burst=1)
+    async with running_provider(database, sealer, token_pace=pace) as provider:
+        client = await provider.other_client(grant_types=[CIBA, "refresh_token"])
+        first = await lasting(provider, client)
+        second = (await refresh(provider, client, first)).json()["refresh_token"]
+        refused(await refresh(provider, client, first), "invalid_grant")
+        refused(await refresh(provider, client, second), "invalid_grant")
+
+
+async def test_paces_that_say_nothing_any_more_are_forgotten(
+    provider: Provider, database: Database, clock: TurnedClock
+) -> None:
+    client = await provider.other_client(grant_types=[CIBA, "refresh_token"])
+    for _ in range(5):
+        assert (await refresh(provider, client, await lasting(provider, client))).is_success
+    clock.turn(3600)
+    assert (await refresh(provider, client, await lasting(provider, client))).is_success
+    assert len(await database.fetch_all("SELECT id FROM paces WHERE kind = 'refresh'")) == 1
+
+
+async def lasting(provider: Provider, client: Issued) -> str:
+    """Return a fresh refresh token, of a consent of its own."""
+    auth_req_id = await asked(provider, client, scope="openid offline_access")
+    await provider.decide(auth_req_id, client_id=client.client.id)
+    answer = await provider.poll(auth_req_id, auth=basic(client))
+    return answer.json()["refresh_token"]
+
+
+async def refresh(provider: Provider, client: Issued, token: str) -> httpx2.Response:
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    return await provider.post("/oauth2/token", form, auth=basic(client))

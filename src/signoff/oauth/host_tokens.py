@@ -16,6 +16,7 @@ from signoff.canonical import Json
 from signoff.oauth.clients import REFRESH_TOKEN, Client
 from signoff.oauth.errors import OAuthError, invalid_client
 from signoff.oauth.forms import Form
+from signoff.oauth.pacing import TokenPace, TokenRecord
 from signoff.oauth.profile import Profile
 from signoff.tokens.keyring import Keyring
 
@@ -130,11 +131,17 @@ class RefreshStore(Protocol):
         ...
 
     async def rotate(
-        self, token: str, *, client_id: str, successor: str, bound_to: str | None = None
-    ) -> bool:
-        """Use a token up and keep its successor, in one transaction; False when it may not.
+        self,
+        token: str,
+        *,
+        client_id: str,
+        successor: str,
+        bound_to: str | None = None,
+        pace: TokenPace,
+    ) -> TokenRecord:
+        """Use a token up and keep its successor, in one transaction, if it may be and so soon.
 
-        `bound_to` is the key of the successor.
+        `bound_to` is the key of the successor, `pace` how often one consent may be refreshed.
         """
         ...
 

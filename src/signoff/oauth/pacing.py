@@ -1,6 +1,6 @@
-"""How many tokens a machine client may get, at rest: a restart does not fill it up again.
+"""How many tokens a machine client or a consent may get, at rest: a restart fills nothing up.
 
-Owns the rule (GCRA: one instant a client, no counters to reset). Pure; the store keeps the instant.
+Owns the rule (GCRA: one instant for each, no counters to reset). Pure; the store keeps the instant.
 """
 
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooSoon:
-    """The client has had its share; there is more after `retry_after_s`."""
+    """The share is used up; there is more after `retry_after_s`."""
 
     retry_after_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MayNot:
-    """The client was switched off, deleted or expired meanwhile."""
+    """The client was switched off, deleted or expired meanwhile, or what it holds has ended."""
 
 
 TokenRecord: TypeAlias = Recorded | TooSoon | MayNot

@@ -119,6 +119,7 @@ def authorization_server(
                 minter,
                 users=users,
                 default_audience=profile.default_audience,
+                pace=profile.token_pace,
             ),
             **host,
         },

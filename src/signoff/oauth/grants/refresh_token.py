@@ -7,11 +7,11 @@ is at most what was consented to, and nothing at all once person or client may n
 """
 
 from collections.abc import Container, Mapping
-from typing import Final
+from typing import Final, assert_never
 
 from signoff.canonical import Json
 from signoff.oauth.clients import Client
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import OAuthError, busy
 from signoff.oauth.forms import Form
 from signoff.oauth.host_tokens import (
     OFFLINE,
@@ -24,6 +24,7 @@ from signoff.oauth.host_tokens import (
     may_last,
     new_refresh_token,
 )
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TooSoon
 from signoff.oauth.rich import narrowed_details
 
 _MAX_TOKEN: Final = 256
@@ -39,15 +40,19 @@ class RefreshTokenGrant:
         *,
         users: Container[str],
         default_audience: str,
+        pace: TokenPace,
     ) -> None:
-        """`users` are the people there are; `default_audience` is any client's."""
+        """`users` are the people there are; `default_audience` is any client's.
+
+        `pace` is how often one consent may be refreshed: each time, the store grows.
+        """
         self._tokens, self._minter, self._users = tokens, minter, users
-        self._default_audience = default_audience
+        self._default_audience, self._pace = default_audience, pace
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
     ) -> Mapping[str, Json]:
-        """Check: found, its key, unused, still allowed, nothing wider; then use it up."""
+        """Check: found, its key, unused, still allowed, nothing wider, not too soon; then use it."""
         del hold_s
         token = form.require("refresh_token")
         found = None
@@ -70,17 +75,25 @@ class RefreshTokenGrant:
         answer = self._minter.answer(
             consent, client, scope=scope, refresh_token=successor, jkt=jkt, details=details
         )
-        if not await self._tokens.rotate(
+        rotated = await self._tokens.rotate(
             token,
             client_id=client.id,
             successor=successor,
             bound_to=key_of_refresh(client, jkt),
-        ):
-            again = await self._tokens.find(token, client_id=client.id)
-            if again is not None and again.used:
-                await self._replayed(consent, client)
-            raise _no_such_token("somebody was first, or it no longer holds")
-        return answer
+            pace=self._pace,
+        )
+        match rotated:
+            case Recorded():
+                return answer
+            case TooSoon(retry_after_s=retry_after_s):
+                raise busy(retry_after_s=retry_after_s, status=429)
+            case MayNot():
+                again = await self._tokens.find(token, client_id=client.id)
+                if again is not None and again.used:
+                    await self._replayed(consent, client)
+                raise _no_such_token("somebody was first, or it no longer holds")
+            case _:
+                assert_never(rotated)
 
     async def _replayed(self, consent: Consent, client: Client) -> None:
         await self._tokens.end(consent.id, why="refresh_token_replayed", by=client.id)
