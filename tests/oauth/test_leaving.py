@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from as_parts import Provider, basic, refused
+from as_parts import Monotonic, Provider, basic, refused, running_provider
 from signoff.oauth.clients import CIBA, Issued
+from signoff.sealed import Sealer
+from signoff.storage.sqlite import Database
 from writer_parts import busy_writer, queued
 
 PATH = "/oauth2/token"
@@ -139,3 +141,24 @@ async def test_who_stays_is_answered_though_another_poll_of_the_same_request_lef
             leaves.leave()
         await provider.decide(auth_req_id, client_id=client.client.id)
     assert stays.sent[0]["status"] == 200
+
+
+@pytest.mark.seed("CIBA-44")
+@pytest.mark.parametrize("how", ["held to its end", "left"])
+async def test_a_poll_right_after_a_held_one_is_in_time_whatever_came_before_it(
+    database: Database, sealer: Sealer, how: str
+) -> None:
+    time = Monotonic()
+    async with running_provider(database, sealer, monotonic=time) as provider:
+        client = await provider.other_client()
+        auth_req_id = await asked(provider, client)
+        refused(await provider.poll(auth_req_id, auth=basic(client)), "authorization_pending")
+        async with calling(provider, client, auth_req_id) as caller:
+            await provider.until_held()
+            if how == "left":
+                caller.leave()
+            else:
+                time.at += 25
+                provider.wake()
+        refused(await provider.poll(auth_req_id, auth=basic(client)), "authorization_pending")
+        refused(await provider.poll(auth_req_id, auth=basic(client)), "slow_down")

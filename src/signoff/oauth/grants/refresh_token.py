@@ -52,7 +52,7 @@ class RefreshTokenGrant:
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
     ) -> Mapping[str, Json]:
-        """Check: found, its key, unused, still allowed, nothing wider, not too soon; then use it."""
+        """Check: found, its key, unused, still allowed, nothing wider, not too soon; use it."""
         del hold_s
         token = form.require("refresh_token")
         found = None
