@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from signoff.canonical import Json, JsonError, parse
 from signoff.oauth.errors import OAuthError
-from signoff.oauth.forms import Form, read_body, read_form
+from signoff.oauth.forms import Form, content_type_of, read_body, read_form
 
 _JSON: Final = "application/json"
 _MAX_MEMBERS: Final = 50
@@ -24,7 +24,7 @@ async def read_alias_form(request: Request) -> Form:
     Raises:
         OAuthError: it is neither a form nor a JSON object of parameters.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = content_type_of(request).partition(";")[0].strip().lower()
     form = await (_read_json(request) if media_type == _JSON else read_form(request))
     audience = form.get("audience")
     if audience is None:
