@@ -97,5 +97,8 @@ async def test_a_body_that_is_no_object_of_parameters_is_refused(
 
 async def test_an_alias_reads_no_query(provider: Provider) -> None:
     client = await provider.other_client()
-    response = await provider.http.post("/oauth/token?a=b", json=credentials(client))
-    refused(response, "invalid_request")
+    form = {**credentials(client), "grant_type": "client_credentials"}
+    for sent in ({"json": form}, {"data": form}):
+        response = await provider.http.post("/oauth/token?a=b", **sent)  # pyright: ignore[reportArgumentType] — either of them
+        words = refused(response, "invalid_request")
+        assert words == "parameters belong in the body, not in the URL"

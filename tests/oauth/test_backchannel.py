@@ -282,11 +282,23 @@ async def test_a_requested_expiry_that_is_no_positive_integer_is_refused(
 
 @pytest.mark.seed("CIBA-16")
 @pytest.mark.seed("B2")
-@pytest.mark.parametrize("scope", ["profile", "openidx", "openid admin", "openid  "])
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ("payments", "the scope must contain openid"),
+        ("offline_access", "the scope must contain openid"),
+        ("openidx", "the scope must contain openid"),
+        ("OpenID", "the scope must contain openid"),
+        ("openid admin", "the client may not have one of these scopes"),
+        ("openid  ", "the client may not have one of these scopes"),
+    ],
+)
 async def test_a_scope_without_openid_or_beyond_the_clients_is_refused(
-    provider: Provider, scope: str
+    provider: Provider, scope: str, words: str
 ) -> None:
-    refused(await provider.ask(scope=scope), "invalid_scope")
+    other = basic(await provider.other_client())
+    answer = await provider.ask(auth=other, scope=scope, authorization_details=None, resource=BANK)
+    assert refused(answer, "invalid_scope") == words
 
 
 async def test_a_missing_scope_is_refused(provider: Provider) -> None:
@@ -432,23 +444,30 @@ async def test_what_is_not_one_strict_form_in_the_body_is_refused(
     provider: Provider, path: str
 ) -> None:
     form = "application/x-www-form-urlencoded"
+    no_form = "the body must be application/x-www-form-urlencoded in UTF-8"
+    twice, malformed = "a parameter is repeated", "the body is not a well-formed form"
     bodies = [
-        (b'{"scope":"openid"}', "application/json", path),
-        (b"scope=openid", "text/plain", path),
-        (b"scope=openid", f"{form}; charset=utf-16", path),
-        (b"scope=openid&scope=openid", form, path),
-        (b"scope=openid&scope=", form, path),
-        (b"scope=%ff%fe", form, path),
-        (b"scope=\xc3\xa4", form, path),
-        (b"scope", form, path),
-        (b"&".join(b"p%d=1" % n for n in range(60)), form, path),
-        (b"scope=openid", form, f"{path}?login_hint=alice"),
+        (b'{"scope":"openid"}', "application/json", path, no_form),
+        (b"scope=openid", "text/plain", path, no_form),
+        (b"scope=openid", f"{form}; charset=utf-16", path, no_form),
+        (b"scope=openid&scope=openid", form, path, twice),
+        (b"scope=openid&scope=", form, path, twice),
+        (b"scope=&scope=openid", form, path, twice),
+        (b"scope=%ff%fe", form, path, malformed),
+        (b"scope=\xc3\xa4", form, path, malformed),
+        (b"scope", form, path, malformed),
+        (b"&".join(b"p%d=1" % n for n in range(60)), form, path, malformed),
+        (
+            *(b"scope=openid", form, f"{path}?login_hint=alice"),
+            "parameters belong in the body, not in the URL",
+        ),
     ]
-    for body, media_type, target in bodies:
+    for body, media_type, target, words in bodies:
         response = await provider.http.post(
             target, content=body, headers={"content-type": media_type}, auth=GATE
         )
-        refused(response, "invalid_request")
+        # In these words: without its check, each would fail for another reason.
+        assert refused(response, "invalid_request") == words
     assert (await provider.http.get(path, auth=GATE)).status_code == 405
 
 
