@@ -8,6 +8,7 @@ import pytest
 from as_parts import BANK, ISSUER, Provider, basic, refused
 from callback_parts import TOKEN, called_back, listening, telling, until_quiet
 from conftest import TurnedClock
+from dpop_parts import KeyHolder
 from signoff.oauth.clients import CIBA, Issued
 from signoff.oauth.delivery import Delivery
 from signoff.storage.sqlite import Database
@@ -141,3 +142,22 @@ async def test_a_refresh_goes_on_for_a_client_that_never_had_a_resource(
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     answer = (await provider.post("/oauth2/token", form, auth=basic(client))).json()
     assert unverified_claims(answer["access_token"])["aud"] == f"{ISSUER}/default"
+
+
+async def test_a_client_that_binds_its_tokens_since_a_push_failed_gets_no_bearer_token(
+    provider: Provider, database: Database, clock: TurnedClock
+) -> None:
+    async with listening("403 Forbidden") as listener, telling(provider):
+        client = await called_back(provider, "push", listener.url)
+        auth_req_id = await asked(provider, client)
+        await provider.decide(auth_req_id, client_id=client.client.id)
+        pushed = (await listener.next()).body
+        await until_quiet(provider)
+    await provider.clients.update(
+        client.client.id, by="operator", delivery=Delivery(), dpop_bound=True
+    )
+    holder = KeyHolder(clock, issuer=ISSUER)
+    form = {"grant_type": CIBA, "auth_req_id": auth_req_id}
+    refused(await holder.token(provider.http, form, auth=basic(client)), "invalid_grant")
+    revoked = await database.fetch_all("SELECT jti FROM revoked_tokens")
+    assert [row["jti"] for row in revoked] == [unverified_claims(pushed["access_token"])["jti"]]

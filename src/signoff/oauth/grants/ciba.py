@@ -142,6 +142,8 @@ class CibaGrant:
     async def _undelivered(self, client: Client, auth_req_id: str) -> Mapping[str, Json] | None:
         """Hand out, once, what a push could not deliver. A look first: floods cost no write."""
         ticket = hash_id(auth_req_id)
+        if client.dpop_bound:
+            return None  # what waits is a bearer's, and this client takes no such token by now
         if await self._callbacks.pushing(ticket, client_id=client.id) != "failed":
             return None
         answer = await self._callbacks.take(ticket, client_id=client.id)
