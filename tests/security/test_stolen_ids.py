@@ -183,13 +183,15 @@ async def test_nothing_that_is_added_to_the_token_request_widens_the_token(
     for resource in ("https://other.example", f"{ISSUER}/mcp", [BANK, "https://other.example"]):
         wider = await provider.poll(auth_req_id, auth=auth, resource=resource)
         refused(wider, "invalid_target")
+    more = json.dumps([{"type": "payment", "amount": 9999}])
+    wider = await provider.poll(auth_req_id, auth=auth, authorization_details=more)
+    refused(wider, "invalid_authorization_details")
     answer = await provider.poll(
         auth_req_id,
         auth=auth,
         resource=BANK,
         scope="openid payments admin",
         audience="https://other.example",
-        authorization_details=json.dumps([{"type": "payment", "amount": 9999}]),
         login_hint="bob",
         acr_values="passkey",
     )
