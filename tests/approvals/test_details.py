@@ -214,3 +214,14 @@ def test_large_arguments_travel_as_their_hash() -> None:
 
     assert "arguments" not in form
     assert form["arguments_sha256"] == sha256_hex(canonical_bytes(arguments))
+
+
+def test_a_body_that_is_not_shown_has_a_plain_hash_unless_something_is_masked() -> None:
+    """A keyed hash can be checked by the gate alone: it would leave the body to nobody's eyes."""
+    details = made()
+    details["request"] |= {"body": None, "body_sha256": "hmac-sha-256:" + "0" * 64}
+    details["digest"] = details_digest(details)
+    assert refused(details) == "request.body_sha256 is keyed, and nothing is masked"
+    details["request"]["masked"] = ["arguments.pin"]
+    details["digest"] = details_digest(details)
+    check_details(details)
