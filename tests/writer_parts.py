@@ -27,8 +27,8 @@ async def busy_writer(database: Database) -> AsyncGenerator[None, None]:
     await write
 
 
-async def queued(database: Database) -> None:
-    """Wait until a write waits for the busy writer."""
+async def queued(database: Database, *, writes: int = 1) -> None:
+    """Wait until so many writes wait for the busy writer."""
     async with asyncio.timeout(30):
-        while not database._queue:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        while len(database._queue) < writes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0)

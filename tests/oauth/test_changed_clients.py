@@ -1,5 +1,6 @@
 """A client that is not what it was when it asked: expired, told otherwise, with fewer resources."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from signoff.oauth.clients import CIBA, Issued
 from signoff.oauth.delivery import Delivery
 from signoff.storage.sqlite import Database
 from signoff.tokens.verify import unverified_claims
+from writer_parts import busy_writer, queued
 
 
 async def asked(provider: Provider, client: Issued, **changed: Any) -> str:
@@ -161,3 +163,24 @@ async def test_a_client_that_binds_its_tokens_since_a_push_failed_gets_no_bearer
     refused(await holder.token(provider.http, form, auth=basic(client)), "invalid_grant")
     revoked = await database.fetch_all("SELECT jti FROM revoked_tokens")
     assert [row["jti"] for row in revoked] == [unverified_claims(pushed["access_token"])["jti"]]
+
+
+@pytest.mark.parametrize(
+    ("who", "code", "status"),
+    [("the client", "invalid_client", 401), ("alice", "unknown_user_id", 400)],
+)
+async def test_who_is_switched_off_while_the_request_is_checked_asks_and_is_asked_nothing(
+    provider: Provider, database: Database, who: str, code: str, status: int
+) -> None:
+    client = await provider.other_client()
+    off = client.client.id if who == "the client" else who
+    async with busy_writer(database):
+        switching = asyncio.create_task(provider.people.disable(off, by="operator"))
+        await queued(database)
+        asking = asyncio.create_task(
+            provider.ask(auth=basic(client), authorization_details=None, resource=None)
+        )
+        await queued(database, writes=2)
+    assert await switching
+    refused(await asking, code, status=status)
+    assert await database.fetch_all("SELECT id FROM approvals") == []
