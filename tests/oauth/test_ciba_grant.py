@@ -281,7 +281,10 @@ async def test_unknown_used_lapsed_and_another_clients_id_are_one_answer(
     provider: Provider, clock: TurnedClock
 ) -> None:
     other = await provider.other_client()
-    used, lapsed, foreign = [await provider.asked(tool_call(f"call_{n}")) for n in range(3)]
+    used, lapsed, foreign, waiting, denied = [
+        await provider.asked(tool_call(f"call_{n}")) for n in range(5)
+    ]
+    await provider.decide(denied, "deny")
     await provider.decide(used)
     await provider.decide(foreign)
     assert (await provider.poll(used)).status_code == 200
@@ -293,6 +296,8 @@ async def test_unknown_used_lapsed_and_another_clients_id_are_one_answer(
         await provider.poll(used),
         await provider.poll(lapsed),
         await provider.poll(foreign, auth=basic(other)),
+        await provider.poll(waiting, auth=basic(other)),
+        await provider.poll(denied, auth=basic(other)),
     ]
     for answer in answers:
         refused(answer, "invalid_grant")
