@@ -104,3 +104,22 @@ async def test_a_token_stays_taken_back_for_a_verifier_whose_clock_is_behind(
     clock.turn(300)
     await provider.stores.revocations.forget()
     assert await database.fetch_all("SELECT jti FROM revoked_tokens") == []
+
+
+async def test_a_used_refresh_token_in_another_clients_hand_ends_nothing(
+    provider: Provider,
+) -> None:
+    """Else whoever finds an old one could end what a person agreed to."""
+    lasting = [CIBA, "refresh_token"]
+    client = await provider.other_client(grant_types=lasting)
+    other = await provider.other_client(grant_types=lasting)
+    auth_req_id = await approved(provider, client, scope="openid offline_access")
+    used = (await provider.poll(auth_req_id, auth=basic(client))).json()["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": used}
+    fresh = (await provider.post("/oauth2/token", form, auth=basic(client))).json()
+    refused(await provider.post("/oauth2/token", form, auth=basic(other)), "invalid_grant")
+    await provider.post("/oauth2/revoke", {"token": fresh["refresh_token"]}, auth=basic(other))
+    renewal = {**form, "refresh_token": fresh["refresh_token"]}
+    refused(await provider.post("/oauth2/token", renewal, auth=basic(other)), "invalid_grant")
+    answer = await provider.post("/oauth2/token", renewal, auth=basic(client))
+    assert answer.status_code == 200
