@@ -58,3 +58,5 @@ async def test_a_push_that_was_taken_is_not_to_be_fetched(provider: Provider, st
         await until_quiet(provider)
         assert listener.heard.empty()
     refused(await provider.poll(auth_req_id, auth=basic(client)), "unauthorized_client")
+    # With it went its secrets: the client's token and ours.
+    assert await provider.database.fetch_all("SELECT ticket FROM callbacks") == []
