@@ -109,11 +109,17 @@ class Bank:
     balance: Callable[[str], Any] = field(default=lambda account: {"account": account})
     events: Callable[[], AsyncGenerator[bytes, None]] | None = None
     """What is streamed in place of an answer."""
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, a payment is booked and its answer waits."""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def app(self) -> Starlette:
         async def pay(request: Request) -> Response:
             self.headers.append(dict(request.headers))
             self.payments.append(await request.json())
+            await self.answers.wait()
             if self.events is not None:
                 return StreamingResponse(self.events(), media_type="text/event-stream")
             return JSONResponse({"paid": len(self.payments)}, status_code=201)

@@ -72,22 +72,51 @@ async def events(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], No
             yield json.loads(line.removeprefix("data:"))
 
 
+async def vanished(signoff: Signoff, *, era: str) -> str:
+    """Ask for a payment, leave as soon as a person is asked, and return the call's id."""
+    async with (
+        http(signoff, era=era) as raw,
+        raw.stream("POST", "/mcp", json=call(1, era=era)) as response,
+    ):
+        assert (await anext(events(response)))["method"] == "notifications/progress"
+    return str((await signoff.card()).authorization_details[0]["call_id"])
+
+
 @in_both_eras
 async def test_a_client_that_vanishes_leaves_its_call_to_be_approved_and_run_once(
     tmp_path: Path, era: str
 ) -> None:
     async with running(tmp_path, beat_s=0.1) as signoff:
-        async with (
-            http(signoff, era=era) as raw,
-            raw.stream("POST", "/mcp", json=call(1, era=era)) as response,
-        ):
-            assert (await anext(events(response)))["method"] == "notifications/progress"
+        call_id = await vanished(signoff, era=era)
+        await signoff.decide()
+        async with client(signoff.url, era=era) as session:
+            ended = await session.call_tool("call_status", {"call_id": call_id})
+            again = await session.call_tool("pay", PAY)
+    assert ended.structured_content == {"paid": 1}
+    assert again.structured_content is not None
+    assert again.structured_content["repeat"] is True
+    assert again.structured_content["call_id"] == call_id
+    assert again.structured_content["result"] == {"paid": 1}
+    assert signoff.bank.payments == [PAY]
+
+
+@in_both_eras
+async def test_who_asks_again_while_the_call_is_being_sent_gets_its_first_answer(
+    tmp_path: Path, era: str
+) -> None:
+    async with running(tmp_path, beat_s=0.1) as signoff, client(signoff.url, era=era) as session:
+        await vanished(signoff, era=era)
+        signoff.bank.answers.clear()
         await signoff.decide()
         await until(lambda: signoff.bank.payments)
-        async with client(signoff.url, era=era) as session:
-            again = await session.call_tool("pay", PAY)
-    assert again.structured_content is not None
-    assert again.structured_content["result"] == {"paid": 1}
+
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            del progress, total
+            if message is not None and "; sent" in message:
+                signoff.bank.answers.set()
+
+        again = await session.call_tool("pay", PAY, progress_callback=heard)
+    assert again.structured_content == {"paid": 1}
     assert signoff.bank.payments == [PAY]
 
 

@@ -116,9 +116,7 @@ class Attachments:
                             waiting = replace(waiting, call=call)
                         case None:
                             return None
-                        case Finished() as ended:
-                            return replace(ended, repeat=False)  # this request waited for it
-                        case Refused() as ended:
+                        case Finished() | Refused() as ended:
                             return ended
                 if self._draining.is_set() or _left_s(deadline) <= 0:
                     return waiting

@@ -33,7 +33,10 @@ class Gate(Protocol):
         ...
 
     async def look(self, caller: Caller, call_id: str) -> Answer | None:
-        """Return how the caller's own call stands; None for any other."""
+        """Return how the caller's own call stands; None for any other.
+
+        An end is told as it was the first time: who waited for it, or asks for it, is no surprise.
+        """
         ...
 
     async def withdraw(self, caller: Caller, call_id: str) -> Answer | None:

@@ -8,7 +8,6 @@ and no stream; `edge.py` brings messages here.
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final, TypeAlias, assert_never, cast
@@ -258,8 +257,6 @@ class Tools:
         match builtin:
             case "call_status":
                 answer = await self._gate.look(caller, call_id)
-                if isinstance(answer, Finished):
-                    answer = replace(answer, repeat=False)  # asked for, so no surprise
             case "withdraw_call":
                 answer = await self._gate.withdraw(caller, call_id)
             case "repeat_call":
