@@ -166,7 +166,8 @@ class CibaClient:
             "resource": resource,
             "authorization_details": json.dumps([details], ensure_ascii=False),
         }
-        reply = await self._wire.post(ASK_PATH, form, key=f"ask {details['call_id']}")
+        key = f"ask {details['call_id']}"
+        reply = await self._wire.post(ASK_PATH, form, key=key, kept=True)
         if isinstance(reply, Unavailable):
             return reply
         if reply.status == HTTPStatus.OK:
@@ -192,7 +193,8 @@ class CibaClient:
             return closed
         form = {"grant_type": GRANT_TYPE, "auth_req_id": auth_req_id}
         hold_s = 0 if self._wire.released else self.hold_s
-        reply = await self._wire.post(TOKEN_PATH, form, key=f"poll {auth_req_id}", hold_s=hold_s)
+        key = f"poll {auth_req_id}"
+        reply = await self._wire.post(TOKEN_PATH, form, key=key, hold_s=hold_s, kept=True)
         if isinstance(reply, Unavailable):
             return reply
         return _polled(reply) or self._wire.unavailable(reply)

@@ -54,14 +54,25 @@ class Link:
     async def keep(self) -> None:
         """Look until everything holds. What does not is logged once, each time it changes."""
         failures, said = 0, ""
-        while (closed := await self.look()) is not None:
-            why = closed.reason if isinstance(closed, Unavailable) else closed.description
+        while (why := await self._trouble()) is not None:
             if why != said:
                 _logger.warning("no approvals yet: %s; trying again", why)
                 said = why
             failures += 1
             await asyncio.sleep(self._pause_s(failures))
         _logger.info("%s knows this gate as %s", self._wire.issuer, self._client_id)
+
+    async def _trouble(self) -> str | None:
+        try:
+            closed = await self.look()
+        except Exception:
+            _logger.exception("%s could not be looked at", self._wire.issuer)
+            return "looking at the authorization server failed"
+        match closed:
+            case Unavailable(reason=why) | Refused(description=why):
+                return why
+            case None:
+                return None
 
     async def look(self) -> Unavailable | Refused | None:
         """Look once, and return why it does not hold."""

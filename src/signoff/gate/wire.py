@@ -25,6 +25,7 @@ from signoff.canonical import Json, JsonError, parse
 from signoff.gate.credentials import Credential
 
 DEADLINE_S: Final = 15.0
+_KEPT_S: Final = 120.0  # as long as a yes may be fetched and its token lives
 _MAX_ANSWER: Final = 1_048_576
 _FORM: Final = "application/x-www-form-urlencoded"
 _IDLE_S: Final = 3.0  # less than the 5 s after which our server closes
@@ -113,13 +114,17 @@ class Wire:
         await self._transport.aclose()
 
     async def post(
-        self, path: str, form: Mapping[str, str], *, key: str, hold_s: int = 0
+        self, path: str, form: Mapping[str, str], *, key: str, hold_s: int = 0, kept: bool = False
     ) -> Reply | Unavailable:
-        """Post a form as the gate. `key` names the exchange: one that is late is met again."""
+        """Post a form as the gate; `hold_s` is for how many seconds its answer may be held.
+
+        `key` names the exchange: two at once are one. `kept` is for an answer that is given once:
+        one that came too late waits two minutes for who asks again.
+        """
         headers = {"prefer": f"wait={hold_s}"} if hold_s else {}
         return await self._exchange(
             key, self._posted(path, form, headers, hold_s), deadline_s=hold_s + DEADLINE_S,
-            held=hold_s > 0,
+            held=hold_s > 0, kept=kept,
         )  # fmt: skip
 
     async def get(self, path: str) -> Reply | Unavailable:
@@ -182,40 +187,52 @@ class Wire:
         *,
         deadline_s: float,
         held: bool = False,
+        kept: bool = False,
     ) -> Reply | Unavailable:
-        """Run `request` to its end whatever becomes of us; one that is late is met again later."""
+        """Run `request` to its end whatever becomes of us; whoever comes meanwhile meets it."""
         exchange = self._exchanges.get(key)
-        if exchange is None:
+        # An answer that found nobody is of its own time: a token may have been taken back since.
+        if exchange is None or (exchange.done() and not kept):
             exchange = asyncio.get_running_loop().create_task(
                 request, name="ciba", context=Context()
             )
             self._exchanges[key] = exchange
             if held:
                 self._held.add(key)
+            if not kept:
+                exchange.add_done_callback(lambda done: self._over(key, done))
         else:
             request.close()
         try:
-            async with asyncio.timeout(deadline_s):
-                reply = await asyncio.shield(exchange)
-        except TimeoutError:
-            if exchange.done():
-                self._over(key)
-            return self._none("does not answer")
+            await asyncio.wait({exchange}, timeout=deadline_s)
         except asyncio.CancelledError:
-            if not exchange.cancelled() or _is_cancelled_ourselves():
-                raise
-            self._over(key)
+            self._leave(key, exchange, kept=kept)
+            raise
+        if not exchange.done():
+            self._leave(key, exchange, kept=kept)
+            return self._none("does not answer")
+        self._over(key, exchange)
+        if exchange.cancelled():
             return Unavailable(reason="the poll was released", retry_after_s=0)
+        try:
+            reply = exchange.result()
         except (httpx2.HTTPError, _TooLargeError) as error:
-            self._over(key)
             return self._none(_why(error))
-        self._over(key)
         self.trouble = None
         return reply
 
-    def _over(self, key: str) -> None:
-        self._exchanges.pop(key, None)
-        self._held.discard(key)
+    def _leave(self, key: str, exchange: _Exchange, *, kept: bool) -> None:
+        """Let an answer that is to be kept wait for who asks again, but not for ever."""
+        if kept:
+            later = asyncio.get_running_loop().call_later
+            exchange.add_done_callback(lambda done: later(_KEPT_S, self._over, key, done))
+
+    def _over(self, key: str, exchange: _Exchange) -> None:
+        if self._exchanges.get(key) is exchange:
+            del self._exchanges[key]
+            self._held.discard(key)
+        if exchange.done() and not exchange.cancelled():
+            exchange.exception()  # asked for, or asyncio would log that nobody did
 
     def _none(self, why: str) -> Unavailable:
         self.trouble = f"the authorization server {self.issuer} {why}"
@@ -297,11 +314,6 @@ def _members(body: bytes) -> Mapping[str, Json]:
 def _timeouts(hold_s: int) -> dict[str, Any]:
     timeout = httpx2.Timeout(DEADLINE_S, read=hold_s + DEADLINE_S, pool=None)
     return {"timeout": timeout.as_dict()}
-
-
-def _is_cancelled_ourselves() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _why(error: Exception) -> str:
