@@ -30,14 +30,25 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
 
 @asynccontextmanager
 async def background(tasks: Iterable[Task]) -> AsyncGenerator[None, None]:
-    """Run tasks beside the body and stop them after it."""
+    """Run tasks beside the body and stop them after it.
+
+    None of them is begun twice: one that fails is said in the log at once, not at the stop.
+    """
     running = [asyncio.create_task(work, name=name) for name, work in tasks]
+    for task in running:
+        task.add_done_callback(_tell_failure)
     try:
         yield
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _tell_failure(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        words = "the background task %s has failed and runs no more; restart signoff"
+        logging.getLogger(__name__).error(words, task.get_name(), exc_info=error)
 
 
 def health(database: Database, *, trouble: Callable[[], str | None]) -> list[BaseRoute]:

@@ -22,6 +22,7 @@ from signoff.gate.credentials import SharedSecret, SigningKeys
 from signoff.gate.in_process import InProcess
 from signoff.gate.introspection import Introspection
 from signoff.gate.link import JWKS_PATH, Link
+from signoff.gate.pipeline import pause_s
 from signoff.gate.ports import People
 from signoff.gate.wire import Lent, Wire, over_network
 from signoff.oauth.clients import GATE_ID
@@ -30,6 +31,7 @@ from signoff.tokens.remote import RemoteKeys
 from signoff.tokens.verify import VerifiedClaims
 
 _FIRST_LOOK_S: Final = 5.0
+_LOOK_AT_LEAST_EVERY_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ async def elsewhere(domain: Domain, *, root: Path) -> Counterpart:
         now=domain.store.database.now,
     )
     keys = RemoteKeys(f"{approvals.issuer}/{JWKS_PATH}", transport=Lent(transport))
-    link = Link(wire, keys, client_id=approvals.client_id, pause_s=_pause_s)
+    link = Link(wire, keys, client_id=approvals.client_id, pause_s=look_again_s)
     introspection = Introspection(wire, closed=link.closed)
 
     async def standing(token: str, _: VerifiedClaims) -> bool:
@@ -132,5 +134,6 @@ def _authorities(ca: str | None, root: Path) -> ssl.SSLContext | None:
         ) from error
 
 
-def _pause_s(failures: int) -> float:
-    return min(10.0, 0.5 * 2**failures)
+def look_again_s(failures: int) -> float:
+    """Return how long a gate waits before it looks again for a sidecar that is away."""
+    return min(_LOOK_AT_LEAST_EVERY_S, pause_s(failures))

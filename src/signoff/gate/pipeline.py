@@ -38,10 +38,13 @@ from signoff.upstream.transport import Transports
 SAID_LENGTH: Final = 500
 _OPENING_S: Final = 5.0
 _LIMITS: Final = Limits()
+_LONGEST_PAUSE_S: Final = 30.0
+_DOUBLINGS: Final = 7  # the longest pause by then; of a thousand, no float holds the power
 
 
-def _pause_s(failures: int) -> float:
-    return min(30.0, 0.25 * 2**failures)
+def pause_s(failures: int) -> float:
+    """Return how long to wait after so many failures in a row: doubled each time, at most 30 s."""
+    return min(_LONGEST_PAUSE_S, 0.25 * 2 ** min(failures, _DOUBLINGS))
 
 
 class Gate:
@@ -62,7 +65,7 @@ class Gate:
         limits: Limits = _LIMITS,
         reach: Reach = pass_by,
         grace_s: float = 10.0,
-        pause_s: Callable[[int], float] = _pause_s,
+        pause_s: Callable[[int], float] = pause_s,
     ) -> None:
         """Put the gate together.
 
