@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import pytest
 
@@ -231,6 +231,55 @@ async def test_an_allowed_change_that_cannot_be_audited_is_not_sent(
         await no_audit(database)
         assert refusal(await home.call(ALICE, "note")).startswith("unavailable")
         assert bank.heads == []
+
+
+@pytest.mark.parametrize("fault", ["hang", "close"])
+async def test_an_allowed_change_whose_end_cannot_be_audited_is_told_as_unknown(
+    database: Database,
+    bank: Bank,
+    tmp_path: Path,
+    sealer: Sealer,
+    fault: Literal["hang", "close"],
+) -> None:
+    served = catalogue(
+        base_url=bank.base_url, tools=(NOTE,), policy=Policy(defaults={"*": "allow"})
+    )
+    bank.fault = fault
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        await spoil_second_audit(database)
+        calling = asyncio.create_task(home.call(ALICE, "note"))
+        await bank.arrived.wait()
+        bank.go_on.set()
+        answer = await calling
+    assert isinstance(answer, Finished), "a refusal says that nothing was sent"
+    assert answer.result.is_error
+    assert "It may have taken effect" in text(answer)
+    assert len(bank.heads) == 1
+
+
+async def test_an_allowed_change_that_did_not_leave_is_told_so_though_it_cannot_be_audited(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    served = catalogue(
+        base_url="http://127.0.0.1:9", tools=(NOTE,), policy=Policy(defaults={"*": "allow"})
+    )
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, served=served) as home:
+        await spoil_second_audit(database)
+        answer = await home.call(ALICE, "note")
+    assert isinstance(answer, Finished)
+    assert answer.result.is_error
+    assert "othing was sent" in text(answer)
+
+
+async def spoil_second_audit(database: Database) -> None:
+    def job(tx: Tx) -> None:
+        tx.execute(
+            "CREATE TEMP TRIGGER no_end BEFORE INSERT ON audit "
+            "WHEN CAST(NEW.body AS TEXT) LIKE '%capability.executed%' "
+            "BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+        )
+
+    await database.write(job)
 
 
 async def no_audit(database: Database) -> None:

@@ -6,6 +6,7 @@ leaves and one after. Knows no call record: nothing of these is kept.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,17 +18,18 @@ from signoff.catalog.model import ToolSpec, Upstream
 from signoff.catalog.wire import FetchAll
 from signoff.gate.answers import RefusedError
 from signoff.gate.policy import Allow
-from signoff.gate.ports import Calls
+from signoff.gate.ports import Calls, StoreUnavailableError
 from signoff.identity import Caller
 from signoff.upstream.all_pages import Reading
 from signoff.upstream.request import FrozenRequest
 from signoff.upstream.response import ToolResult, classify, result_of
-from signoff.upstream.transport import Answered, Sent, Transports
+from signoff.upstream.transport import Answered, Sent, Transports, Unknown
 
 Report: TypeAlias = Callable[[str], None]
 """Hears how far a call is. Returns at once, and whoever listens may be slow, or gone."""
 
 _READS: Final = frozenset({"GET", "HEAD"})
+_logger = logging.getLogger(__name__)
 
 
 def quiet(_: str) -> None:
@@ -62,6 +64,8 @@ class AllowedCalls:
 
     async def send(self, call: AllowedCall) -> ToolResult:
         """Send and return what the assistant sees.
+
+        A change whose end could not be audited afterwards is told as one of unknown outcome.
 
         Raises:
             StoreUnavailableError: a change could not be audited beforehand; nothing was sent.
@@ -124,7 +128,13 @@ class AllowedCalls:
         facts["outcome"] = type(classify(tool, sent)).__name__
         if isinstance(sent, Answered):
             facts["status"] = str(sent.status)
-        await self._calls.record(told.event("capability.executed", facts))
+        try:
+            await self._calls.record(told.event("capability.executed", facts))
+        except StoreUnavailableError as error:
+            _logger.warning("how %s of %s ended is not audited: %s", told.subject, tool.name, error)
+            if isinstance(sent, Answered):
+                # It may not be told as not sent, nor as known: nothing says so tomorrow.
+                sent = Unknown(reason="signoff could not write down how it ended")
         return result_of(tool, sent, call.arguments)
 
 
