@@ -163,6 +163,16 @@ async def test_no_more_is_remembered_than_the_bound(
     assert not found[2]
 
 
+async def test_an_envelope_too_large_to_be_remembered_is_judged_each_time(tmp_path: Path) -> None:
+    async with raw(tmp_path, LEGACY) as host:
+        for _ in range(2):
+            assert not is_direct(await host.call(meta={"filler": "x" * 8_192}))
+            assert not is_direct(await host.call(filler="x" * 8_192))
+            said(await host.call(name="x" * 8_192))
+        await host.call()
+        assert is_direct(await host.call({"account": "x" * 8_192}))
+
+
 async def test_a_session_that_ended_takes_no_more_calls(tmp_path: Path) -> None:
     async with raw(tmp_path, LEGACY) as host:
         await host.call()
@@ -225,8 +235,10 @@ async def test_headers_that_the_sdk_refuses_stay_refused(
         {"params": {"name": "balance", "arguments": [1]}},
         {"params": {"name": 5, "arguments": {}}},
         {"params": []},
+        {"jsonrpc": 2.0},
+        {"jsonrpc": None},
     ],
-    ids=["null", "bool", "float", "list", "number", "no params"],
+    ids=["null", "bool", "float", "list", "number", "no params", "jsonrpc", "no jsonrpc"],
 )
 async def test_an_envelope_that_is_none_is_the_sdks_to_refuse(
     tmp_path: Path, era: str, message: Mapping[str, Any]

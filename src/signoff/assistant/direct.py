@@ -32,6 +32,8 @@ Call: TypeAlias = Callable[[Caller, ClientInfo, str, dict[str, Json]], Awaitable
 
 _FOR_S: Final = 30.0
 _REMEMBERED: Final = 4_096
+_REMEMBERED_BYTES: Final = 8_192
+"""Of one message, its arguments and id apart; hosts send a tenth of that."""
 _ENVELOPE: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _PARAMS: Final = frozenset({"name", "arguments", "_meta"})
 _SESSION: Final = b"mcp-session-id"
@@ -167,8 +169,15 @@ def _asked(scope: Scope) -> _Asked | None:
         return None  # these stand for arguments
     headers = tuple(pair for pair in raw if pair[0] not in _CHANGING_HEADERS)
     kept = {key: value for key, value in meta.items() if key not in _CHANGING_META}
-    version = str(envelope.get("jsonrpc"))
-    judged = _written([version, "_meta" in params, "arguments" in params, kept])
+    judged = _written([
+        envelope.get("jsonrpc"),
+        "_meta" in params,
+        "arguments" in params,
+        kept,
+    ])
+    size = sum(len(header) + len(value) for header, value in headers) + len(name) + len(judged)
+    if size > _REMEMBERED_BYTES:
+        return None
     return _Asked((caller, str(scope.get("path")), headers, name, judged), id_, name, arguments)
 
 
