@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -370,6 +371,25 @@ async def test_the_card_says_when_the_last_listener_left_and_when_one_returned(
     await left(expected=True)
     with home.gate.listening(call.id):
         await left(expected=False)
+
+
+async def test_who_listened_is_forgotten_with_the_call(home: House) -> None:
+    call = await home.pay()
+    with home.gate.listening(call.id):
+        pass  # a hand-back: nobody listens when the call ends
+    await home.decide(call)
+    await home.ended(call)
+    heard = home.gate._presence._calls_heard  # pyright: ignore[reportPrivateUsage] — a leak shows nowhere else
+    await forgotten(heard)
+    with home.gate.listening(call.id):
+        assert call.id in heard
+    await forgotten(heard)
+
+
+async def forgotten(heard: Collection[str]) -> None:
+    async with asyncio.timeout(20):
+        while heard:  # noqa: ASYNC110 — nothing is announced when memory is given back
+            await asyncio.sleep(0.005)
 
 
 async def test_nobody_signed_in_is_said_with_what_to_do(home: House) -> None:

@@ -106,6 +106,7 @@ class Gate:
             reach=reach,
             pause_s=pause_s,
             grace_s=grace_s,
+            over=self._presence.forget,
         )
 
     @asynccontextmanager

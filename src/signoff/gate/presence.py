@@ -42,6 +42,12 @@ class Presence:
             listeners.count -= 1
             self._sync(call_id, listeners)
 
+    def forget(self, call_id: str) -> None:
+        """Forget a call that has ended, unless somebody still listens."""
+        listeners = self._calls_heard.get(call_id)
+        if listeners is not None and listeners.count == 0 and not listeners.telling:
+            del self._calls_heard[call_id]
+
     async def close(self) -> None:
         """Stop telling."""
         for teller in tuple(self._tellers):

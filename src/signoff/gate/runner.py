@@ -54,7 +54,9 @@ class Runner:
         reach: Reach,
         pause_s: Callable[[int], float],
         grace_s: float,
+        over: Callable[[str], None],
     ) -> None:
+        """`over` is called with the id of each call whose job has ended."""
         self._calls = calls
         self._client = client
         self._verifier = verifier
@@ -62,6 +64,7 @@ class Runner:
         self._reach = reach
         self._pause_s = pause_s
         self._grace_s = grace_s
+        self._job_over = over
         self.teller = Teller(calls=calls, client=client, rest=self._rest, pause_s=pause_s)
         self._fetched: set[str] = set()
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -107,6 +110,7 @@ class Runner:
     def _over(self, name: str) -> None:
         self._jobs.pop(name, None)
         self._fetched.discard(name)
+        self._job_over(name)
 
     async def _run(self, call_id: str) -> None:
         failures = 0
