@@ -52,14 +52,14 @@ class ClientOperations:
     def handlers(self) -> Mapping[str, AdminHandler]:
         """Return the operations by name."""
         return {
-            "clients.create": _refusing(self.create),
-            "clients.list": _refusing(self.list),
-            "clients.show": _refusing(self.show),
-            "clients.update": _refusing(self.update),
-            "clients.rotate": _refusing(self.rotate),
-            "clients.disable": _refusing(self.disable),
-            "clients.enable": _refusing(self.enable),
-            "clients.delete": _refusing(self.delete),
+            "clients.create": refusing(self.create),
+            "clients.list": refusing(self.list),
+            "clients.show": refusing(self.show),
+            "clients.update": refusing(self.update),
+            "clients.rotate": refusing(self.rotate),
+            "clients.disable": refusing(self.disable),
+            "clients.enable": refusing(self.enable),
+            "clients.delete": refusing(self.delete),
         }
 
     async def create(self, parameters: Parameters) -> Json:
@@ -183,7 +183,9 @@ def _issued(issued: Issued) -> dict[str, Json]:
     return {"client_id": issued.client.id, "client_secret": issued.secret, **told}
 
 
-def _refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
+def refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
+    """Return an operation whose refusals a person at the terminal reads."""
+
     async def handler(parameters: Parameters) -> Json:
         try:
             return await operation(parameters)

@@ -6,14 +6,12 @@ Owns how an operator's words become a host. What a host may be stands in `oauth.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
+from signoff.app.client_operations import Parameters, refusing
 from signoff.canonical import Json
-from signoff.desk.admin import AdminError, AdminHandler
-from signoff.oauth.clients import ClientError
+from signoff.desk.admin import AdminHandler
 from signoff.oauth.hosts import Host
 from signoff.oauth.operator_hosts import LISTED, OperatorHosts
 from signoff.storage.operator import OPERATOR
-
-Parameters = Mapping[str, Json]
 
 
 class HostOperations:
@@ -27,10 +25,10 @@ class HostOperations:
     def handlers(self) -> Mapping[str, AdminHandler]:
         """Return the operations by name."""
         return {
-            "hosts.create": _refusing(self.create),
-            "hosts.list": _refusing(self.list),
-            "hosts.show": _refusing(self.show),
-            "hosts.delete": _refusing(self.delete),
+            "hosts.create": refusing(self.create),
+            "hosts.list": refusing(self.list),
+            "hosts.show": refusing(self.show),
+            "hosts.delete": refusing(self.delete),
         }
 
     async def create(self, parameters: Parameters) -> Json:
@@ -76,13 +74,3 @@ def describe_host(host: Host) -> dict[str, Json]:
         "known_since": host.known_since.isoformat(timespec="seconds"),
         "last_used_at": None if used is None else used.isoformat(timespec="seconds"),
     }
-
-
-def _refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler:
-    async def handler(parameters: Parameters) -> Json:
-        try:
-            return await operation(parameters)
-        except ClientError as error:
-            raise AdminError(str(error)) from error
-
-    return handler

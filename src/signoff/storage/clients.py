@@ -14,6 +14,7 @@ from typing import Final
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, JtiKind, Known, Secrets
 from signoff.oauth.delivery import Delivery
+from signoff.oauth.host_tokens import Revocation
 from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
 from signoff.storage import consents
 from signoff.storage.clock import from_us, to_us
@@ -176,10 +177,7 @@ class SqliteClients:
         def job(tx: Tx) -> bool:
             if not tx.execute(REMOVE, {"id": client_id}):
                 return False
-            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
-            end_open(tx, client_id, actor=by)
-            # Another client may get the id one day: what people let this one do ends with it.
-            consents.revoke_all(tx, client_id, why="client_deleted", by=by)
+            end_with(tx, client_id, why="client_deleted", by=by)
             return True
 
         return await self._database.write(job)
@@ -240,6 +238,14 @@ class SqliteClients:
             return Recorded()
 
         return await self._database.write(job)
+
+
+def end_with(tx: Tx, client_id: str, *, why: Revocation, by: str) -> None:
+    """End what a client that was deleted just now has open, and what people let it do."""
+    tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
+    end_open(tx, client_id, actor=by)
+    # Another client may get the id one day.
+    consents.revoke_all(tx, client_id, why=why, by=by)
 
 
 def _known(row: Row) -> Known:

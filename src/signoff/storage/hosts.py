@@ -13,9 +13,8 @@ from signoff.oauth.client_documents import Document, KeptDocument
 from signoff.oauth.clients import Client
 from signoff.oauth.hosts import Host
 from signoff.oauth.register import AuthMethod, Claims, Registration
-from signoff.storage import consents
+from signoff.storage.clients import end_with
 from signoff.storage.clock import from_us, to_us
-from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
 
 _A_MINUTE: Final = timedelta(minutes=1)
@@ -177,9 +176,7 @@ class SqliteHosts:
         def job(tx: Tx) -> bool:
             if not tx.execute(REMOVE, {"id": client_id, "token_hash": token}):
                 return False
-            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=client_id))
-            consents.revoke_all(tx, client_id, why="registration_deleted", by=client_id)
-            end_open(tx, client_id, actor=client_id)
+            end_with(tx, client_id, why="registration_deleted", by=client_id)
             return True
 
         return await self._database.write(job)

@@ -13,10 +13,9 @@ from typing import Final
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client
 from signoff.oauth.hosts import Host, is_document_id
-from signoff.storage import consents
+from signoff.storage.clients import end_with
 from signoff.storage.clock import from_us
 from signoff.storage.hosts import read_host
-from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, Tx
 
 TAKEN: Final = "SELECT 1 FROM clients WHERE id = :id"
@@ -114,9 +113,7 @@ class SqliteOperatorHosts:
         def job(tx: Tx) -> bool:
             if not tx.execute(REMOVE, {"id": client_id}):
                 return False
-            tx.audit(AuditEvent(event="client.deleted", subject=client_id, actor=by))
-            end_open(tx, client_id, actor=by)
-            consents.revoke_all(tx, client_id, why="client_deleted", by=by)
+            end_with(tx, client_id, why="client_deleted", by=by)
             return True
 
         return await self._database.write(job)
