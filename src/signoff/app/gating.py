@@ -82,7 +82,7 @@ async def gating(
     references = References(store.sealer, environment=environment, root=root)
     if unset := references.check(catalogue.upstreams.values()):
         raise CannotRunError("\n".join(unset))
-    # What an `app:` upstream finds in its environment, as the README says.
+    # What an `app:` upstream finds in its environment, as docs/openapi.md says.
     stack.enter_context(
         _told(
             SIGNOFF_ISSUER=counterpart.issuer,
