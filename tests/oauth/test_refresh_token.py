@@ -121,6 +121,30 @@ async def test_nobody_switched_off_is_refreshed(house: HostHouse, client_id: str
     assert (await house.refresh(token, client_id)).status_code == 200
 
 
+async def test_what_a_removed_person_let_act_for_them_acts_no_more(
+    house: HostHouse, client_id: str
+) -> None:
+    gone = await house.signed_in(client_id, "bob")
+    stays = await house.signed_in(client_id, "alice")
+    await house.people.keep_only({"alice"})
+    refused(await house.refresh(gone["refresh_token"], client_id), "invalid_grant")
+    assert not await stands(house, gone["access_token"])
+    assert await stands(house, stays["access_token"])
+    assert (await house.refresh(stays["refresh_token"], client_id)).status_code == 200
+    assert [one.user_id for one in await house.connections.of(None)] == ["alice"]
+    assert (await house.events()).count("account.removed") == 1
+
+
+async def stands(house: HostHouse, access_token: str) -> bool:
+    claims = house.claims(access_token)
+    return await house.revocations.standing(
+        str(claims["jti"]),
+        sub=str(claims["sub"]),
+        client_id=str(claims["client_id"]),
+        consent_id=str(claims["consent_id"]),
+    )
+
+
 async def test_a_host_that_did_not_ask_for_refresh_tokens_gets_none(house: HostHouse) -> None:
     client_id = (await house.register(grant_types=["authorization_code"]))["client_id"]
     given = await house.signed_in(client_id)

@@ -111,6 +111,8 @@ async def _start(
     environment: Mapping[str, str],
 ) -> _Parts:
     domain = await over(store, catalogue)
+    if options.role != "mcp":
+        await domain.people.keep_only(catalogue.users)
     server, counterpart = await _authorization_server(domain, options)
     gate: Gating | None = None
     if counterpart is not None:

@@ -36,6 +36,7 @@ Revocation: TypeAlias = Literal[
     "revoked",
     "registration_deleted",
     "client_deleted",
+    "user_removed",
     "taken_back",
 ]
 

@@ -1,16 +1,20 @@
-"""Who is switched off: users and clients alike, they share one namespace.
+"""Who is switched off: users and clients alike, they share one namespace. And who is gone.
 
 Owns `disabled` and what switching off ends at once: sessions, pending approvals that nobody else
 may decide, every pending approval and unfetched yes of a client. What is under way elsewhere
-(claims, intents, redemptions) checks the same table in its own statement.
+(claims, intents, redemptions) checks the same table in its own statement. Whoever the catalogue
+no longer names is ended at the start, for good.
 """
 
+import json
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from signoff.approvals.request import Event, Status
 from signoff.audit import AuditEvent
 from signoff.storage import approval_rows as rows
-from signoff.storage.sqlite import Database, Tx
+from signoff.storage import consents
+from signoff.storage.sqlite import Database, Row, Tx
 
 _KIND: Final = "disabled"
 DISABLE: Final = "INSERT INTO disabled (id, at) VALUES (:id, :now) ON CONFLICT (id) DO NOTHING"
@@ -27,6 +31,21 @@ WHERE (status = 'pending' AND client_id = :id)
                        WHERE e.approval_id = approval_cards.id
                          AND e.user_id NOT IN (SELECT disabled.id FROM disabled)))
    OR (status = 'approved' AND (client_id = :id OR decided_by = :id))
+"""
+GONE: Final = """
+SELECT user_id AS id FROM sessions WHERE user_id NOT IN (SELECT value FROM json_each(:users))
+UNION SELECT user_id FROM login_codes WHERE user_id NOT IN (SELECT value FROM json_each(:users))
+UNION SELECT user_id FROM consents
+  WHERE revoked_at IS NULL AND user_id NOT IN (SELECT value FROM json_each(:users))
+"""
+CONSENTS_OF: Final = "SELECT id FROM consents WHERE user_id = :id AND revoked_at IS NULL"
+ORPHANED: Final = """
+SELECT * FROM approval_cards
+WHERE (status = 'pending'
+       AND NOT EXISTS (SELECT 1 FROM approval_eligible e
+                       WHERE e.approval_id = approval_cards.id
+                         AND e.user_id IN (SELECT value FROM json_each(:users))))
+   OR (status = 'approved' AND decided_by NOT IN (SELECT value FROM json_each(:users)))
 """
 
 
@@ -74,10 +93,34 @@ class SqlitePeople:
 
         return await self._database.write(job)
 
+    async def keep_only(self, users: Collection[str]) -> None:
+        """End what people have who are not among `users` any more. For the start of a server.
+
+        Their sign-ins, what they let act for them, and what only they could decide, or have
+        decided and nobody fetched. Somebody of the same id who comes later begins anew.
+        """
+        params = {"users": json.dumps(sorted(users))}
+
+        def job(tx: Tx) -> None:
+            for row in tx.all(GONE, params):
+                gone = {"id": row["id"]}
+                tx.audit(AuditEvent(event="account.removed", subject=row["id"], actor="system"))
+                tx.execute(END_SESSIONS, gone)
+                tx.execute(END_LOGIN_CODES, gone)
+                for consent in tx.all(CONSENTS_OF, gone):
+                    consents.revoke(tx, consent["id"], why="user_removed", by="system")
+            _end(tx, tx.all(ORPHANED, params), actor="system")
+
+        await self._database.write(job)
+
 
 def end_open(tx: Tx, id: str, *, actor: str) -> None:  # noqa: A002 — user or client
     """End what only this user could decide and what this client asked for or has not fetched."""
-    for row in tx.all(OPEN_OF, {"id": id}):
+    _end(tx, tx.all(OPEN_OF, {"id": id}), actor=actor)
+
+
+def _end(tx: Tx, found: Iterable[Row], *, actor: str) -> None:
+    for row in found:
         approval = rows.end_if_due(tx, rows.read(row, None))
         if approval.status is Status.PENDING:
             rows.end(tx, approval, Event.WITHDRAW, actor=actor)
