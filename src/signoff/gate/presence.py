@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from signoff.gate.ciba import CibaClient
-from signoff.gate.ports import Calls
+from signoff.gate.ports import Calls, StoreUnavailableError
 from signoff.sealed import SealError
 
 
@@ -73,13 +73,11 @@ class Presence:
                 if sealed is not None:
                     state = "listener_back" if listeners.told else "listener_left"
                     await self._client.report(sealed.decode(), state=state, at=self._calls.now())
-        except SealError:
-            pass  # the call's own job refuses it
+            last = await self._calls.load(call_id)
+            ended = last is None or not last.is_open
+        except (SealError, StoreUnavailableError):
+            ended = False  # the call's own job meets that too, and says it
         finally:
             listeners.telling = False
-            if listeners.count == 0 and await self._has_ended(call_id):
-                self._calls_heard.pop(call_id, None)
-
-    async def _has_ended(self, call_id: str) -> bool:
-        call = await self._calls.load(call_id)
-        return call is None or not call.is_open
+        if ended:
+            self.forget(call_id)

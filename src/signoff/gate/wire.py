@@ -2,8 +2,9 @@
 
 Owns how a request leaves and how its answer comes back: credentials, deadlines, bounds, and why
 there was no answer. Knows no endpoint and no meaning. Each exchange is a task of its own in a
-fresh context and is never cancelled half-way: over ASGI a cancellation would strike inside the
-server, between its commit and its answer, and lose a yes.
+fresh context, and whoever waits for it is cancelled without it: over ASGI a cancellation would
+strike inside the server, between its commit and its answer, and lose a yes. Polls that are held
+are let go at the stop alone, and our server keeps what one of them would have brought.
 """
 
 import asyncio
