@@ -20,7 +20,7 @@ from signoff.approvals.request import Approval
 from signoff.approvals.service import Approvals
 from signoff.catalog.model import Catalogue
 from signoff.catalog.registry import Registry
-from signoff.gate.answers import Answer, Finished, Waiting
+from signoff.gate.answers import Answer, Finished, Refused, Waiting
 from signoff.gate.call import Call, State
 from signoff.gate.ciba import CibaClient
 from signoff.gate.credentials import SharedSecret
@@ -301,3 +301,33 @@ async def authorized(build: Build, tool: str = "pay", **parts: object) -> Call:
         call = await home.pay(ALICE, tool)
         await home.decide(call)
         return await home.until(call, lambda current: current.state is State.AUTHORIZED)
+
+
+def refusal(answer: Answer | None) -> str:
+    """Return code and words of a refusal."""
+    assert isinstance(answer, Refused), answer
+    return f"{answer.code}: {answer.message}"
+
+
+def text(finished: Finished) -> str:
+    """Return the texts of a result."""
+    return " ".join(str(block["text"]) for block in finished.result.content)
+
+
+async def audit(home: House) -> list[str]:
+    """Return what was audited of calls, in order."""
+    rows = await home.database.fetch_all("SELECT body FROM audit ORDER BY seq")
+    events = [str(json.loads(row["body"])["event"]) for row in rows]
+    return [event for event in events if event.startswith(("call.", "capability."))]
+
+
+async def no_audit(database: Database) -> None:
+    """Let no audit row be written any more."""
+
+    def job(tx: Tx) -> None:
+        tx.execute(
+            "CREATE TEMP TRIGGER no_audit BEFORE INSERT ON audit "
+            "BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+        )
+
+    await database.write(job)

@@ -66,6 +66,22 @@ READ = replace(gate_parts.READ, output_schema=OUTPUT)
 PAID: dict[str, Any] = {"type": "object", "required": ["paid"]}
 TOOLS = (replace(gate_parts.PAY, output_schema=PAID), READ, gate_parts.BY_BOB)
 
+PAY: dict[str, Any] = {"amount": 25, "to_account": "savings"}
+ENVELOPE: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+INITIALIZE: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "raw", "version": "1"},
+    },
+}
+
 
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
@@ -331,3 +347,10 @@ async def client(
     info = types.Implementation(name=name, version="1")
     async with http, Client(transport, mode=era, client_info=info) as session:
         yield session
+
+
+def call(request_id: int, *, era: str, tool: str = "pay", **arguments: Any) -> dict[str, Any]:
+    """Return a raw request that calls a tool, and wants to hear how far it is."""
+    meta = {"progressToken": f"t{request_id}", **(ENVELOPE if era == MODERN else {})}
+    params = {"name": tool, "arguments": arguments or PAY, "_meta": meta}
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
