@@ -1,10 +1,12 @@
 """Who is switched off: kept in memory, and never older than the last change."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
 from signoff.storage.people import SqlitePeople
+from signoff.storage.sessions import Sessions
 from signoff.storage.sqlite import Database
 
 
@@ -63,3 +65,34 @@ async def test_it_is_not_read_again_while_nothing_changes(
 
     monkeypatch.setattr(database, "fetch_all", refuse)
     assert await people.disabled() == {"alice"}
+
+
+async def test_a_start_that_ends_nothing_writes_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Sessions(database).create_login_code("alice")
+
+    async def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(database, "write", refuse)
+    await SqlitePeople(database).keep_only({"alice", "bob"})
+
+
+async def test_nobody_is_served_while_what_somebody_has_cannot_be_ended(
+    database: Database,
+) -> None:
+    await Sessions(database).create_login_code("alice")
+    await refusing(database)
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        await SqlitePeople(database).keep_only({"bob"})
+    rows = await database.fetch_all("SELECT user_id FROM login_codes")
+    assert [row["user_id"] for row in rows] == ["alice"], "all of it or nothing"
+
+
+async def refusing(database: Database) -> None:
+    """Let no audit row be written any more."""
+    trigger = """
+    CREATE TEMP TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'disk full'); END
+    """
+    await database.write(lambda tx: tx.execute(trigger))

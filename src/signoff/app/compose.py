@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from signoff.app.background import Task, background, every, health
 from signoff.app.counterpart import Counterpart, elsewhere, in_this_process
 from signoff.app.domain import Domain, over
+from signoff.app.errors import CannotRunError
 from signoff.app.garbage import collected
 from signoff.app.gating import Gating, gating
 from signoff.app.http import Listener, serving
@@ -34,6 +35,7 @@ from signoff.origin import OriginGuard
 from signoff.settings import Settings
 from signoff.storage.audit_log import HeadFile
 from signoff.storage.settlements import SqliteSettlements
+from signoff.storage.sqlite import StorageError
 
 _HOUR_S: Final = 3600.0
 _NO_ASSISTANT: Final = "the sidecar serves no assistant"
@@ -112,7 +114,7 @@ async def _start(
 ) -> _Parts:
     domain = await over(store, catalogue)
     if options.role != "mcp":
-        await domain.people.keep_only(catalogue.users)
+        await _let_go(domain)
     server, counterpart = await _authorization_server(domain, options)
     gate: Gating | None = None
     if counterpart is not None:
@@ -154,6 +156,16 @@ async def _start(
             *(() if gate is None else gate.tasks()),
         ),
     )
+
+
+async def _let_go(domain: Domain) -> None:
+    """End what people have who are in the catalogue no more, before anybody is served."""
+    try:
+        await domain.people.keep_only(domain.catalogue.users)
+    except StorageError as error:
+        raise CannotRunError(
+            f"people were taken out of the catalogue, and what they have cannot be ended: {error}"
+        ) from error
 
 
 async def _authorization_server(

@@ -14,7 +14,7 @@ from signoff.approvals.request import Event, Status
 from signoff.audit import AuditEvent
 from signoff.storage import approval_rows as rows
 from signoff.storage import consents
-from signoff.storage.sqlite import Database, Row, Tx
+from signoff.storage.sqlite import Database, Params, Row, Tx
 
 _KIND: Final = "disabled"
 DISABLE: Final = "INSERT INTO disabled (id, at) VALUES (:id, :now) ON CONFLICT (id) DO NOTHING"
@@ -98,8 +98,13 @@ class SqlitePeople:
 
         Their sign-ins, what they let act for them, and what only they could decide, or have
         decided and nobody fetched. Somebody of the same id who comes later begins anew.
+
+        Raises:
+            StorageError: the store takes no writes, and all of it still holds.
         """
         params = {"users": json.dumps(sorted(users))}
+        if not await self._found(GONE, params) and not await self._found(ORPHANED, params):
+            return  # the usual start writes nothing, and needs no room on the disk
 
         def job(tx: Tx) -> None:
             for row in tx.all(GONE, params):
@@ -112,6 +117,9 @@ class SqlitePeople:
             _end(tx, tx.all(ORPHANED, params), actor="system")
 
         await self._database.write(job)
+
+    async def _found(self, statement: str, params: Params) -> bool:
+        return await self._database.fetch_one(statement, params) is not None
 
 
 def end_open(tx: Tx, id: str, *, actor: str) -> None:  # noqa: A002 — user or client
