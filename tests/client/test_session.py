@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
+import gate_parts
 from mcp_parts import TOKEN, running, until
-from signoff.client.session import INTERRUPTED, CallOutcome, ClientError, call_tool, connect
+from signoff.catalog.model import Policy
+from signoff.client import session as client_session
+from signoff.client.session import (
+    INTERRUPTED,
+    STOPPED,
+    CallOutcome,
+    ClientError,
+    call_tool,
+    connect,
+)
 
 PAY: dict[str, Any] = {"amount": 25, "to_account": "savings"}
 
@@ -71,6 +81,45 @@ async def test_a_person_who_stops_waiting_is_told_that_the_request_stays(tmp_pat
         outcome = await make(signoff.url)
     assert outcome.structured is not None
     assert signoff.bank.payments == [PAY]
+
+
+async def test_a_person_who_stops_a_call_that_needs_nobody_is_not_told_to_make_it_again(
+    tmp_path: Path,
+) -> None:
+    heard: list[str] = []
+    policy = Policy(defaults={"*": "allow"})
+    async with running(tmp_path, tools=(gate_parts.NOTE,), policy=policy) as signoff:
+        signoff.bank.answers.clear()
+        call = asyncio.create_task(make(signoff.url, "note", heard=heard))
+        await until(lambda: signoff.bank.payments)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        signoff.bank.answers.set()
+    assert heard == [STOPPED]
+    assert signoff.bank.payments == [PAY]
+
+
+@pytest.mark.parametrize(
+    ("tool", "sentence"),
+    [
+        ("pay", "a request that waits for approval stays open, so run the same command again"),
+        ("note", "it may have been done all the same, so look before you run the command again"),
+    ],
+)
+async def test_a_server_that_says_nothing_more_is_told_by_what_running_again_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, sentence: str
+) -> None:
+    tools, policy = (gate_parts.PAY, gate_parts.NOTE), Policy(defaults={"*": "allow"})
+    async with running(tmp_path, tools=tools, policy=policy, beat_s=60.0) as signoff:
+        async with connect(signoff.url, TOKEN, token_from="a file") as session:
+            await session.tools()
+            monkeypatch.setattr(client_session, "_SILENCE_S", 1.0)
+            signoff.bank.answers.clear()
+            with pytest.raises(ClientError, match=sentence) as told:
+                await session.call(tool, PAY, on_status=list[str]().append)
+        assert told.value.kind == "silent"
+        signoff.bank.answers.set()
 
 
 async def test_an_unknown_tool_gets_a_suggestion(tmp_path: Path) -> None:

@@ -29,7 +29,15 @@ INTERRUPTED: Final = (
     "Stopped waiting. The request stays open until it is decided or expires: run the same command "
     "again to come back to it, or take it back with `signoff calls deny`."
 )
+STOPPED: Final = (
+    "Stopped waiting. It may be done all the same: look before you run the command again. A "
+    "request that waits for approval stays open."
+)
 
+_COME_BACK: Final = (
+    "a request that waits for approval stays open, so run the same command again to come back to it"
+)
+_LOOK_FIRST: Final = "it may have been done all the same, so look before you run the command again"
 _SILENCE_S: Final = 60.0
 """Longer than a server may keep a request without an answer or a word."""
 _TIMEOUT: Final = httpx2.Timeout(10, read=_SILENCE_S + 10)
@@ -155,7 +163,7 @@ class Session:
             while outcome.state == "pending" and wait and outcome.call_id is not None:
                 outcome = await self._once("call_status", {"call_id": outcome.call_id}, on_status)
         except asyncio.CancelledError:
-            on_status(INTERRUPTED)
+            on_status(INTERRUPTED if self._seen.waits else STOPPED)
             raise
         return outcome
 
@@ -178,10 +186,9 @@ class Session:
                     name, dict(arguments), progress_callback=heard
                 )
         except TimeoutError:
+            again = _COME_BACK if self._seen.waits else _LOOK_FIRST
             raise ClientError(
-                "silent",
-                f"the server said nothing for {_SILENCE_S:.0f} s; a request that waits for "
-                "approval stays open, so run the same command again to come back to it",
+                "silent", f"the server said nothing for {_SILENCE_S:.0f} s; {again}"
             ) from None
         except MCPError as error:
             if error.code == types.CONNECTION_CLOSED:
