@@ -219,3 +219,29 @@ async def test_what_a_cancelled_call_still_had_to_say_is_dropped() -> None:
         with pytest.raises(asyncio.CancelledError):
             await speaking
     await until(lambda: all(one.get_name() != "progress" for one in asyncio.all_tasks()))
+
+
+@in_both_eras
+async def test_a_slow_answer_is_waited_for_aloud(tmp_path: Path, era: str) -> None:
+    heard, policy = Heard(), Policy(defaults={"*": "allow"})
+    async with (
+        running(tmp_path, tools=TOOLS, policy=policy, beat_s=0.05) as signoff,
+        asyncio.TaskGroup() as group,
+    ):
+        signoff.bank.answers.clear()
+        work = group.create_task(call(signoff, era, heard, "note", amount=5, to_account="b"))
+        await until(lambda: len(heard.lines) > 2)
+        signoff.bank.answers.set()
+        result = await work
+    assert result.structured_content == {"paid": 1}
+    assert set(heard.lines) == {"Waiting for bank to answer"}
+    assert heard.numbers == sorted(set(heard.numbers))
+    assert len(signoff.bank.payments) == 1
+
+
+@in_both_eras
+async def test_a_quick_answer_is_waited_for_in_silence(tmp_path: Path, era: str) -> None:
+    heard = Heard()
+    async with running(tmp_path, tools=TOOLS) as signoff:
+        await call(signoff, era, heard, account="a")
+    assert heard.lines == []

@@ -88,15 +88,16 @@ async def test_a_person_who_stops_a_call_that_needs_nobody_is_not_told_to_make_i
 ) -> None:
     heard: list[str] = []
     policy = Policy(defaults={"*": "allow"})
-    async with running(tmp_path, tools=(gate_parts.NOTE,), policy=policy) as signoff:
+    async with running(tmp_path, tools=(gate_parts.NOTE,), policy=policy, beat_s=0.1) as signoff:
         signoff.bank.answers.clear()
         call = asyncio.create_task(make(signoff.url, "note", heard=heard))
-        await until(lambda: signoff.bank.payments)
+        await until(lambda: signoff.bank.payments and heard)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         signoff.bank.answers.set()
-    assert heard == [STOPPED]
+    assert set(heard) == {"Waiting for bank to answer", STOPPED}
+    assert heard[-1] == STOPPED
     assert signoff.bank.payments == [PAY]
 
 

@@ -81,7 +81,7 @@ def mcp_edge(
     waits = Attachments(
         gate, changes, now=now, draining=draining, budgets_s=config.wait_budgets_s, beat_s=beat_s
     )
-    tools = Tools(gate, registry, asks=asks, waits=waits, now=now)
+    tools = Tools(gate, registry, asks=asks, waits=waits, now=now, beat_s=beat_s)
     server = build_server(tools, name=config.name, instructions=config.instructions)
     manager = StreamableHTTPSessionManager(
         server,

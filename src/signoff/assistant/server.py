@@ -19,7 +19,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from starlette.requests import Request
 
-from signoff.assistant.attach import Attachments, Report
+from signoff.assistant.attach import BEAT_S, Attachments, Report
 from signoff.assistant.auth import CALLER_KEY
 from signoff.assistant.builtin import BuiltinName, builtin_named, validator
 from signoff.assistant.direct import admit
@@ -77,7 +77,9 @@ class Tools:
         asks: Callable[[Capability], bool],
         waits: Attachments,
         now: Callable[[], datetime],
+        beat_s: float = BEAT_S,
     ) -> None:
+        self._beat_s = beat_s
         self._gate = gate
         self._registry = registry
         self._waits = waits
@@ -204,7 +206,8 @@ class Tools:
         if spec is None:
             raise self._unknown(caller, name)
         again = _was_sent_before(context)
-        async with telling(_reporter(context)) as report:
+        waiting = f"Waiting for {spec.upstream} to answer"
+        async with telling(_reporter(context), beat_s=self._beat_s, waiting=waiting) as report:
             return await self._call_tool(spec, caller, info, arguments, again=again, report=report)
 
     def _describe(self, caller: Caller, info: ClientInfo, name: str) -> WireResult:

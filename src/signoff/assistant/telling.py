@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from signoff.assistant.attach import STATUS_MAX, Report, Voice
+from signoff.assistant.attach import BEAT_S, STATUS_MAX, Report, Voice
 
 _MOST: Final = 1_000
 _WAITING: Final = 64
@@ -55,11 +55,28 @@ class _Speaker:
 
 
 @asynccontextmanager
-async def telling(report: Report) -> AsyncGenerator[Callable[[str], None], None]:
-    """Take lines while the body runs; all that were taken are sent before it is left."""
+async def telling(
+    report: Report, *, beat_s: float = BEAT_S, waiting: str = ""
+) -> AsyncGenerator[Callable[[str], None], None]:
+    """Take lines while the body runs; all that were taken are sent before it is left.
+
+    `waiting` is said every `beat_s`: a client that hears nothing gives up, and calls again.
+    """
     speaker = _Speaker(report)
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        nonlocal timer
+        speaker.say(waiting)
+        timer = loop.call_later(beat_s, beat)
+
+    timer = loop.call_later(beat_s, beat) if waiting else None
     try:
         yield speaker.say
+        if timer is not None:
+            timer.cancel()
         await speaker.end()
     finally:
+        if timer is not None:
+            timer.cancel()
         speaker.stop()

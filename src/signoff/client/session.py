@@ -5,6 +5,7 @@ pending result is followed through `call_status`, as any assistant would.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,10 @@ _COME_BACK: Final = (
     "a request that waits for approval stays open, so run the same command again to come back to it"
 )
 _LOOK_FIRST: Final = "it may have been done all the same, so look before you run the command again"
+_OF_A_PERSON: Final = re.compile(
+    r"Already asked|Asking |Approved by |nobody can be asked|Waiting for .+ to decide"
+)
+"""How a server says that a person is asked; a call that needs nobody is told of otherwise."""
 _SILENCE_S: Final = 60.0
 """Longer than a server may keep a request without an answer or a word."""
 _TIMEOUT: Final = httpx2.Timeout(10, read=_SILENCE_S + 10)
@@ -178,7 +183,8 @@ class Session:
                 async def heard(progress: float, total: float | None, message: str | None) -> None:
                     del progress, total
                     silence.reschedule(loop.time() + _SILENCE_S)
-                    self._seen.waits = True
+                    if message and _OF_A_PERSON.match(message):
+                        self._seen.waits = True
                     if message:
                         on_status(message)
 
