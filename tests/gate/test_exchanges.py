@@ -1,6 +1,7 @@
 """Exchanges that nobody waits for any more: what is kept of them, and what is asked anew."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from signoff.gate.wire import Wire
 from signoff.tokens.keys import KeySet
 
 ISSUER = "https://sidecar.example"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TOKENS = {"access_token": "a", "id_token": "i"}
 
 
@@ -51,7 +53,7 @@ def sidecar() -> Sidecar:
 @pytest.fixture
 def wire(sidecar: Sidecar) -> Wire:
     credential = SharedSecret("gate-1", SecretStr("s" * 43))
-    return Wire(issuer=ISSUER, credential=credential, transport=sidecar)
+    return Wire(issuer=ISSUER, credential=credential, transport=sidecar, now=lambda: NOW)
 
 
 async def test_a_standing_that_nobody_waited_for_is_asked_anew(
