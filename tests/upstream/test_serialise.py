@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from signoff.canonical import Json
 from signoff.catalog.wire import Parameter, Place, Style
+from signoff.upstream.path_values import check_segments, path_text
 from signoff.upstream.serialise import (
     UnserialisableError,
-    check_segments,
     cookie_pairs,
     form_body,
     header_text,
     joined,
-    path_text,
     query_pairs,
     scalar,
 )

@@ -126,7 +126,7 @@ HEADERS: list[tuple[str, Any, Json, tuple[str, str]]] = [
     ("h_array", {}, ["a", "b"], ("X-Q", "a,b")),
     ("h_obj", {}, {"x": 1, "y": "b"}, ("X-Q", "x,1,y,b")),
     ("h_obj_explode", {"explode": True}, {"x": 1, "y": "b"}, ("X-Q", "x=1,y=b")),
-    ("h_content_json", {"content_type": JSON_TEXT}, {"a": "ä"}, ("X-Q", '{"a":"\\xe4"}')),
+    ("h_content_json", {"content_type": JSON_TEXT}, {"a": "ä"}, ("X-Q", '{"a":"\\u00e4"}')),
     ("c_scalar", {"place": "cookie"}, "a b", ("Cookie", "X-Q=a%20b")),
     ("c_array", {"place": "cookie"}, ["a", "b"], ("Cookie", "X-Q=a; X-Q=b")),
     ("c_csv", {"place": "cookie", "explode": False}, ["a", "b"], ("Cookie", "X-Q=a,b")),

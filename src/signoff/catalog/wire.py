@@ -18,6 +18,7 @@ Style = Literal[
     "pipeDelimited",
     "tabDelimited",
     "deepObject",
+    "cookie",
 ]
 BodyKind = Literal["none", "members", "whole"]
 BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml"]
@@ -99,6 +100,8 @@ class Parameter:
     indexed: bool = False
     """`deepObject` numbers the items of lists, `a[0]`, where they would be `a[]`."""
     encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
+    slashes: bool = False
+    """A path value may hold `/`, which is sent as `%2F`: one segment still, without `.` or `..`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,9 @@ path segment, no query pair, no header and no cookie.
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from signoff.canonical import Json
 from signoff.catalog.wire import Encoding, Parameter, Style
@@ -18,20 +17,23 @@ from signoff.catalog.wire import Encoding, Parameter, Style
 Pairs: TypeAlias = list[tuple[str, str]]
 Write: TypeAlias = Callable[[str], str]
 
-_DECODINGS: Final = 8
 _DEPTH: Final = 16
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 _BREAKS: Final = re.compile(r"[\r\n\x00]")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WIDE_PERCENT: Final = re.compile(r"%u([0-9a-fA-F]{4})")
-_DOTS: Final = frozenset({".", ".."})
 _RESERVED: Final = ":/?@!$'()*="  # never & # + ; nor brackets: parsers split or rewrite at them
-_DELIMITERS: Final = {
+DELIMITERS: Final = {
     "form": ",",
     "spaceDelimited": "%20",
     "pipeDelimited": "%7C",
     "tabDelimited": "%09",
 }
+_HEADER_DELIMITERS: Final = {  # Swagger 2.0's `collectionFormat`
+    "spaceDelimited": " ",
+    "pipeDelimited": "|",
+    "tabDelimited": "\t",
+}
+_COOKIE_TEXT: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _AUTOMATIC: Final = Encoding()
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -53,59 +55,16 @@ def encode(text: str, *, keep: str = "") -> str:
     return _quoted(text, keep)
 
 
-def compact(value: Json) -> str:
+def compact(value: Json, *, ascii_only: bool = False) -> str:
     """Return compact JSON in the order of `value`, integers exact.
 
     Raises:
         UnserialisableError: a number that JSON does not have.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
     except ValueError:
         raise UnserialisableError("holds a number that JSON does not have") from None
-
-
-def path_text(parameter: Parameter, value: Json) -> str:
-    """Return the text that replaces `{name}` in a path template (simple, label, matrix).
-
-    Raises:
-        UnserialisableError: the value could change which resource the path names.
-    """
-    content = _content(parameter, value)
-    if content is not None:
-        return _path_encoded(parameter, content)
-    if isinstance(value, list):
-        parts = _path_list(parameter, value)
-    elif isinstance(value, dict):
-        parts = _path_object(parameter, value)
-    else:
-        parts = [_path_encoded(parameter, scalar(value))]
-    if not parts:
-        raise UnserialisableError("is empty, which would name another resource")
-    if parameter.style == "label":
-        return "." + (".".join(parts) if parameter.explode else ",".join(parts))
-    if parameter.style != "matrix":
-        return ",".join(parts)
-    start = f";{encode(parameter.name)}="
-    if not parameter.explode:
-        return start + ",".join(parts)
-    if isinstance(value, dict):
-        return "".join(f";{part}" for part in parts)
-    return "".join(start + part for part in parts)
-
-
-def check_segments(path: str) -> None:
-    """Refuse a raw path that a server could read as another one.
-
-    Each segment is decoded up to eight times, as chains of proxies do.
-
-    Raises:
-        UnserialisableError: a dot segment, a hidden separator or a control character.
-    """
-    for segment in path.split("/"):
-        for text in _decodings(segment):
-            if _is_dots(text) or "/" in text or "\\" in text or _CONTROL.search(text):
-                raise UnserialisableError("would leave the path it is meant for")
 
 
 def query_pairs(parameter: Parameter, value: Json) -> Pairs:
@@ -114,10 +73,12 @@ def query_pairs(parameter: Parameter, value: Json) -> Pairs:
     Raises:
         UnserialisableError: the value does not fit the style.
     """
-    content = _content(parameter, value)
+    content = content_of(parameter, value)
     write = _writer(encode, allow_reserved=parameter.allow_reserved)
     if content is not None:
         return [(encode(parameter.name), write(content))]
+    if isinstance(value, dict | list) and not parameter.explode:
+        write = _writer(encode, allow_reserved=parameter.allow_reserved, delimited=True)
     return _styled(
         (encode(parameter.name), value),
         parameter.style,
@@ -162,7 +123,8 @@ def form_pairs(
             continue
         encoding = encodings.get(key, _AUTOMATIC)
         name = write(key)
-        text = _writer(write, allow_reserved=encoding.allow_reserved)
+        is_delimited = isinstance(value, dict | list) and not encoding.explode
+        text = _writer(write, allow_reserved=encoding.allow_reserved, delimited=is_delimited)
         if encoding.content_type is not None:
             pairs.append((name, text(_content_text(encoding.content_type, value))))
         elif encoding.style is not None:
@@ -176,7 +138,7 @@ def form_pairs(
             )
         elif isinstance(value, list) and not encoding.indexed and not _is_nested(value):
             # A form's text may span lines: percent-encoding keeps it inside its own pair.
-            pairs += [(name, text(one)) for one in _scalars(value)]
+            pairs += [(name, text(one)) for one in scalars(value)]
         else:
             pairs += _deep(name, value, text, indexed=encoding.indexed)
     return pairs
@@ -195,16 +157,16 @@ def _styled(
     if style == "deepObject":
         return _deep(name, value, write, indexed=indexed)
     if isinstance(value, list):
-        pairs = [(name, write(text)) for text in _scalars(value)]
+        pairs = [(name, write(text)) for text in scalars(value)]
         flat = [text for _, text in pairs]
     elif isinstance(value, dict):
-        pairs = [(write_name(key), write(text)) for key, text in _members(value)]
+        pairs = [(write_name(key), write(text)) for key, text in members_of(value)]
         flat = [text for pair in pairs for text in pair]
     else:
         return [(name, write(scalar(value)))]
     if explode:
         return pairs
-    return [(name, _DELIMITERS.get(style, ",").join(flat))] if flat else []
+    return [(name, DELIMITERS.get(style, ",").join(flat))] if flat else []
 
 
 def header_text(parameter: Parameter, value: Json) -> str | None:
@@ -214,14 +176,16 @@ def header_text(parameter: Parameter, value: Json) -> str | None:
         UnserialisableError: an element holds a character that separates elements.
     """
     if parameter.content_type is not None:
-        text = _content(parameter, value)
-        return None if text is None else text.encode("ascii", "backslashreplace").decode()
+        if _is_json(parameter.content_type):
+            return compact(value, ascii_only=True)  # what JSON can escape fits into any header
+        return scalar(value)
     if isinstance(value, list):
-        parts = list(_scalars(value))
-        _refuse_inside(parts, ",")
-        return ",".join(parts) if parts else None
+        parts = list(scalars(value))
+        delimiter = _HEADER_DELIMITERS.get(parameter.style, ",")
+        _refuse_inside(parts, delimiter)
+        return delimiter.join(parts) if parts else None
     if isinstance(value, dict):
-        members = _members(value)
+        members = members_of(value)
         _refuse_inside((text for pair in members for text in pair), ",")
         if parameter.explode:
             _refuse_inside((key for key, _ in members), "=")
@@ -231,26 +195,29 @@ def header_text(parameter: Parameter, value: Json) -> str | None:
 
 
 def cookie_pairs(parameter: Parameter, value: Json) -> Pairs:
-    """Return the encoded `name`, `value` pairs of a cookie parameter (style form).
+    """Return the `name`, `value` pairs of a cookie parameter, encoded (style form) or as they are.
 
     Raises:
         UnserialisableError: the value does not fit the style.
     """
-    name = encode(parameter.name)
-    content = _content(parameter, value)
+    content = content_of(parameter, value)
     if content is not None:
-        return [(name, encode(content))]
+        return [(encode(parameter.name), encode(content))]
+    write, write_name = encode, encode
+    if parameter.style == "cookie":
+        write, write_name = _cookie_text, _cookie_name
+    name = write_name(parameter.name)
     if isinstance(value, list):
-        parts = [encode(text) for text in _scalars(value)]
+        parts = [write(text) for text in scalars(value)]
         if parameter.explode:
             return [(name, part) for part in parts]
         return [(name, ",".join(parts))] if parts else []
     if isinstance(value, dict):
-        members = [(encode(key), encode(text)) for key, text in _members(value)]
+        members = [(write_name(key), write(text)) for key, text in members_of(value)]
         if parameter.explode:
             return members
         return [(name, ",".join(text for pair in members for text in pair))] if members else []
-    return [(name, encode(scalar(value)))]
+    return [(name, write(scalar(value)))]
 
 
 def joined(pairs: Iterable[tuple[str, str]], separator: str = "&") -> str:
@@ -285,15 +252,35 @@ def _quoted(text: str, keep: str) -> str:
         raise UnserialisableError("holds a lone surrogate, which is not text") from None
 
 
-def _writer(write: Write, *, allow_reserved: bool) -> Write:
+def _writer(write: Write, *, allow_reserved: bool, delimited: bool = False) -> Write:
+    """Return what writes a value; `delimited` where a comma would be taken for a border."""
     if not allow_reserved:
         return write
+    keep = _RESERVED if delimited else f"{_RESERVED},"
     if write is encode:
-        return lambda text: encode(text, keep=_RESERVED)
-    return lambda text: _quoted(text, _RESERVED)
+        return lambda text: encode(text, keep=keep)
+    return lambda text: _quoted(text, keep)
 
 
-def _content(parameter: Parameter, value: Json) -> str | None:
+def _cookie_text(text: str) -> str:
+    """OpenAPI 3.2 §Style Values: with style `cookie` nothing is escaped; RFC 6265 says what may be.
+
+    Raises:
+        UnserialisableError: a character that a cookie's value cannot hold.
+    """
+    if _COOKIE_TEXT.fullmatch(text) is None:
+        raise UnserialisableError("holds a character that a cookie cannot; it has to be escaped")
+    return text
+
+
+def _cookie_name(text: str) -> str:
+    if _COOKIE_NAME.fullmatch(text) is None:
+        raise UnserialisableError("has a name that a cookie cannot have")
+    return text
+
+
+def content_of(parameter: Parameter, value: Json) -> str | None:
+    """Return the value by its media type; None where the parameter has none."""
     if parameter.content_type is None:
         return None
     return _content_text(parameter.content_type, value)
@@ -308,11 +295,13 @@ def _is_json(media_type: str) -> bool:
     return essence in ("application/json", "text/json") or essence.endswith("+json")
 
 
-def _scalars(values: Iterable[Json]) -> list[str]:
+def scalars(values: Iterable[Json]) -> list[str]:
+    """Return the items of a list as text; null is dropped."""
     return [scalar(value) for value in values if value is not None]
 
 
-def _members(members: Mapping[str, Json]) -> Pairs:
+def members_of(members: Mapping[str, Json]) -> Pairs:
+    """Return the members of an object as text; null is dropped."""
     return [(key, scalar(value)) for key, value in members.items() if value is not None]
 
 
@@ -346,55 +335,3 @@ def _deep(name: str, value: Json, write: Write, *, indexed: bool, depth: int = 0
             pairs += _deep(step, member, write, indexed=indexed, depth=depth + 1)
         return pairs
     return [(name, write(scalar(value)))]
-
-
-def _path_list(parameter: Parameter, values: list[Json]) -> list[str]:
-    return [_path_encoded(parameter, text) for text in _scalars(values)]
-
-
-def _path_object(parameter: Parameter, members: Mapping[str, Json]) -> list[str]:
-    pairs = [
-        (_path_encoded(parameter, key), _path_encoded(parameter, text))
-        for key, text in _members(members)
-    ]
-    if parameter.explode:
-        return [f"{key}={text}" for key, text in pairs]
-    return [text for pair in pairs for text in pair]
-
-
-def _path_encoded(parameter: Parameter, text: str) -> str:
-    # `allowReserved` lets these three through, encoded; they still never delimit.
-    refused = "/\\" if parameter.allow_reserved else "/\\;?#"
-    for decoded in _decodings(text):
-        if not decoded:
-            raise UnserialisableError("is empty, which would name another resource")
-        if _is_dots(decoded):
-            raise UnserialisableError("is a dot segment, which would name another resource")
-        if _CONTROL.search(decoded):
-            raise UnserialisableError("holds a control character")
-        for character in refused:
-            if character in decoded:
-                raise UnserialisableError(f"holds {character!r}, which a path segment cannot")
-    return encode(text)
-
-
-def _is_dots(text: str) -> bool:
-    return text in _DOTS or (not text.isascii() and unicodedata.normalize("NFKC", text) in _DOTS)
-
-
-def _decodings(text: str) -> list[str]:
-    """Return `text` and every reading of it after decoding once, twice … up to eight times."""
-    readings = [text]
-    while "%" in text:
-        try:
-            plain = unquote(text, errors="strict")
-        except UnicodeDecodeError:
-            raise UnserialisableError("holds percent signs that decode to no text") from None
-        plain = _WIDE_PERCENT.sub(lambda found: chr(int(found[1], 16)), plain)
-        if plain == text:
-            break
-        if len(readings) > _DECODINGS:
-            raise UnserialisableError("is percent-encoded too many times")
-        readings.append(plain)
-        text = plain
-    return readings

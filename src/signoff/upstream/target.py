@@ -16,14 +16,13 @@ from signoff.catalog.model import ToolSpec, Upstream
 from signoff.catalog.wire import Parameter, Place, Server
 from signoff.upstream import masking
 from signoff.upstream.headers import read_as
+from signoff.upstream.path_values import HIDDEN_SLASH, check_segments, path_text
 from signoff.upstream.serialise import (
     Pairs,
     UnserialisableError,
-    check_segments,
     cookie_pairs,
     header_text,
     joined,
-    path_text,
     query_pairs,
     query_text,
 )
@@ -189,7 +188,7 @@ class Parts:
         if not path.startswith("/") or path.count("/") != template.count("/"):
             raise UpstreamError(f"{self._tool.source}: {template!r} is not a path template")
         try:
-            check_segments(path)
+            check_segments(_filled(template, self._opened))
         except UnserialisableError as error:
             argument = next((parameter.argument for parameter, _ in self._path.values()), "path")
             raise RequestError(argument, str(error)) from None
@@ -198,6 +197,11 @@ class Parts:
         if len(target) > _URL_BYTES:
             raise RequestError(self._longest(), f"makes the URL longer than {_URL_BYTES} bytes")
         return target
+
+    def _opened(self, name: str) -> str:
+        """Return a path value as a server reads it that takes the slashes inside for its own."""
+        parameter, text = self._path[name]
+        return text.replace(HIDDEN_SLASH, "/") if parameter.slashes else text
 
     def _longest(self) -> str:
         sizes = [(len(text), parameter.argument) for parameter, text in self._path.values()]

@@ -4,14 +4,16 @@ Owns the merged input schema and the binding table beside it: which argument goe
 which wire name. The root is always a plain object, without unions, closed unless the body is open.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 from signoff.canonical import Json
 from signoff.catalog.openapi import bodies, encodings, media
-from signoff.catalog.openapi.documents import MappingError, dict_of
+from signoff.catalog.openapi.documents import MappingError, dict_of, list_of
 from signoff.catalog.openapi.encodings import FILE, is_list_of_files
+from signoff.catalog.openapi.keywords import is_pattern
 from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
@@ -20,7 +22,9 @@ from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import Body, Encoding, Parameter, Place
 from signoff.schema import SchemaError, check_schema
 
-_DESCRIPTION = 300
+_DESCRIPTION: Final = 300
+_EXCLUDED: Final = re.compile(r"\[\^(?:[^\]\\]|\\.)*\]")
+"""A class of characters that a pattern does not take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +148,23 @@ def _parameter(
         secret=argument in secret,
         indexed=indexed and candidate.style == "deepObject",
         encodings=_encodings(candidate, converter, indexed=indexed),
+        slashes=candidate.place == "path" and _takes_slashes(candidate, converter),
     )
+
+
+def _takes_slashes(candidate: Candidate, converter: Converter) -> bool:
+    """Say whether the spec allows a slash in so many words: it is refused everywhere else.
+
+    A value is held to its pattern and its enumeration, so a slash in them is one that may be sent.
+    """
+    for part in converter.parts(candidate.schema):
+        pattern = part.get("pattern")
+        if isinstance(pattern, str) and is_pattern(pattern):
+            return "/" in _EXCLUDED.sub("", pattern)
+        listed = [*list_of(part.get("enum")), part.get("const")]
+        if any(isinstance(one, str) and "/" in one for one in listed):
+            return True
+    return candidate.slashes
 
 
 def _is_secret(candidate: Candidate, marks: Marks) -> bool:

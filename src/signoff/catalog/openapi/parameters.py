@@ -21,6 +21,7 @@ from signoff.catalog.openapi.documents import (
 from signoff.catalog.openapi.path_query import PathQuery
 from signoff.catalog.wire import Style
 
+_MULTI_SEGMENT: Final = "x-multi-segment"
 _NO_QUERY: Final = PathQuery()
 PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _PLACES: Final = ("path", "query", "header", "cookie", "querystring")
@@ -28,9 +29,11 @@ _STYLES: Final[Mapping[str, tuple[Style, ...]]] = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "tabDelimited", "deepObject"),
     "header": ("simple",),
-    "cookie": ("form",),
+    "cookie": ("form", "cookie"),
     "querystring": ("form",),
 }
+_DELIMITED: Final[tuple[Style, ...]] = ("spaceDelimited", "pipeDelimited", "tabDelimited")
+"""In a path and a header, only Swagger 2.0 has them."""
 _NEVER_HEADERS: Final = frozenset({
     "accept",
     "accept-encoding",
@@ -73,6 +76,8 @@ class Candidate:
     is_file: bool = False
     encoding: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """As the spec writes it, for the members of a whole query string."""
+    slashes: bool = False
+    """The spec says in so many words that a path value may span segments."""
 
 
 def security_schemes(document: Document) -> dict[str, dict[str, Json]]:
@@ -129,9 +134,8 @@ def collect(
         if not _is_never(candidate, never)
         and (candidate.place != "path" or candidate.name in placeholders)
     ]
-    if len({one.name for one in kept if one.place in ("query", "querystring")}) > 1 and any(
-        one.place == "querystring" for one in kept
-    ):
+    queries = [one.place for one in kept if one.place in ("query", "querystring")]
+    if "querystring" in queries and len(queries) > 1:
         raise MappingError("it has a whole query string and query parameters beside it")
     return kept
 
@@ -184,9 +188,9 @@ def _parameter(document: Document, raw: Json) -> Candidate:
     elif place == "querystring":
         raise MappingError(f'the parameter "{name[:60]}" is a query string without content')
     styles = _STYLES[place]
+    if document.version == "2.0" and place in ("path", "header"):
+        styles = (*styles, *_DELIMITED)
     style = members.get("style", styles[0])
-    if place == "cookie" and style == "cookie":
-        style = "form"  # OpenAPI 3.2 only adds that such a value is not percent-encoded
     if style not in styles:
         raise MappingError(f'the {place} parameter "{name[:60]}" has style {str(style)[:30]!r}')
     explode = members.get("explode")
@@ -197,9 +201,10 @@ def _parameter(document: Document, raw: Json) -> Candidate:
         required=place == "path" or members.get("required") is True,
         description=members.get("description"),
         style=cast("Style", style),
-        explode=explode if isinstance(explode, bool) else style == "form",
+        explode=explode if isinstance(explode, bool) else style in ("form", "cookie"),
         allow_reserved=members.get("allowReserved") is True,
         content_type=content_type,
         encoding=dict_of(described.get("encoding")),
         deprecated=members.get("deprecated") is True,
+        slashes=place == "path" and members.get(_MULTI_SEGMENT) is True,
     )

@@ -15,9 +15,10 @@ from signoff.catalog.openapi.documents import Document, MappingError, Operation,
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 _JSON: Final = "application/json"
+_MULTI_SEGMENT: Final = "x-multi-segment"
 _OWN: Final = frozenset({
     "name", "in", "description", "required", "collectionFormat", "allowEmptyValue", "schema",
-    "x-example", "deprecated",
+    "x-example", "deprecated", _MULTI_SEGMENT,
 })  # fmt: skip
 _FORMATS: Final[Mapping[str, tuple[str, bool]]] = {
     "csv": ("form", False),
@@ -90,13 +91,13 @@ def servers(root: Mapping[str, Json]) -> list[Json]:
 def _parameter(written: dict[str, Json]) -> Json:
     made: dict[str, Json] = {
         key: written[key]
-        for key in ("name", "in", "description", "required", "deprecated")
+        for key in ("name", "in", "description", "required", "deprecated", _MULTI_SEGMENT)
         if key in written
     }
     made["schema"] = _schema(written)
     if written.get("type") == "array":
         style, explode = _style(written)
-        if written.get("in") == "query":
+        if written.get("in") == "query" or style != "form":
             made["style"] = style
         made["explode"] = explode and written.get("in") == "query"
     return made
