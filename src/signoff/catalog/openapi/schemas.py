@@ -22,7 +22,7 @@ from signoff.catalog.openapi.shapes import (
     in_place,
     is_small,
 )
-from signoff.catalog.openapi.tags import tagged
+from signoff.catalog.openapi.tags import choice
 from signoff.catalog.openapi.texts import plain_text
 from signoff.schema import SchemaError, check_schema
 
@@ -347,26 +347,36 @@ class _Pass:
             return
         if "allOf" in source:
             hidden |= self._converter.hidden_members(source)
-        for keyword in ("allOf", *CHOICES):
-            inner = owner
-            if owner is not None and keyword in CHOICES:
-                inner = _Owner(owner.pointer, in_choice=True)
-            branches: list[Json] = [
-                self.convert(branch, depth + 1, inner, hidden)
-                for branch in list_of(source.get(keyword))
-                if not self._is_circular(branch, inner)
-            ]
-            if branches and keyword in CHOICES and not self._converter.is_output:
-                branches = tagged(self._converter, source, list_of(source.get(keyword)), branches)
-            if branches:
-                # Loosened branches overlap, so "exactly one" would refuse what one alone allows.
-                loose = self._converter.is_output and keyword == "oneOf"
-                made["anyOf" if loose and "anyOf" not in made else keyword] = branches
+        if branches := self._branches(source, "allOf", depth, owner, hidden):
+            made["allOf"] = [branch for _, branch in branches]
+        inner = owner if owner is None else _Owner(owner.pointer, in_choice=True)
+        for keyword in CHOICES:
+            if branches := self._branches(source, keyword, depth, inner, hidden):
+                key, choices = choice(self._converter, source, keyword, branches)
+                if key in made:
+                    made["allOf"] = [*list_of(made.get("allOf")), {key: choices}]
+                else:
+                    made[key] = choices
         if self._converter.is_output:
             return
         for keyword in ALSO_IN_PLACE:
             if isinstance(source.get(keyword), dict | bool):
                 made[keyword] = self.convert(source[keyword], depth + 1, owner, frozenset())
+
+    def _branches(
+        self,
+        source: Schema,
+        keyword: str,
+        depth: int,
+        owner: _Owner | None,
+        hidden: frozenset[str],
+    ) -> list[tuple[Json, Json]]:
+        """Return the branches of a keyword as they are written and as they are converted."""
+        return [
+            (branch, self.convert(branch, depth + 1, owner, hidden))
+            for branch in list_of(source.get(keyword))
+            if not self._is_circular(branch, owner)
+        ]
 
     def _is_circular(self, branch: Json, owner: _Owner | None) -> bool:
         """Say whether a component contains itself in place here, which says nothing more.
