@@ -170,7 +170,7 @@ def test_files_of_a_multipart_body_are_base64_with_a_name() -> None:
     assert (tool.body.kind, tool.body.format) == ("members", "multipart")
     assert tool.body.encodings == {
         "file": Encoding(is_file=True, content_type="image/png"),
-        "more": Encoding(is_file=True),
+        "more": Encoding(is_file=True, content_type="image/png, image/jpeg"),
         "icon": Encoding(is_file=True, content_type="image/gif"),
     }
     assert properties_of(tool)["file"] == {**FILE, "description": "The picture"}

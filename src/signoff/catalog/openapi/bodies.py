@@ -195,27 +195,32 @@ class _Reader:
         members: dict[str, Json] = {}
         for part in parts:
             members.update(dict_of(part.get("properties")))
+        declared = members.keys()
+        rest: Json = None
+        for part in parts:
+            rest = part.get("additionalProperties", rest)
+        if rest is not False:
+            # Needed and not described is as often a name that was mistyped: it may be given.
+            undeclared: Json = rest if isinstance(rest, dict) else {}
+            members = {**members, **dict.fromkeys(sorted(needed - members.keys()), undeclared)}
         candidates = [
             Candidate(
                 name=name,
                 place="body",
                 schema=schema,
-                required=required and name in needed,
+                required=required and name in declared and name in needed,
                 is_file=name in planned and planned[name].is_file,
             )
             for name, schema in members.items()
         ]
-        rest: Json = False
-        for part in parts:
-            rest = part.get("additionalProperties", rest)
         return Shape(
             kind="members",
             format=format_,
             content_type=media.sent_as(written),
             required=required,
             candidates=tuple(candidates),
-            needed=tuple(sorted(needed)),
-            rest=rest,
+            needed=tuple(sorted(needed & declared)),
+            rest=False if rest is None else rest,
             schemas=tuple[Json, ...](parts),
             encodings=planned,
         )

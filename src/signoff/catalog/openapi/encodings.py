@@ -4,6 +4,7 @@ Owns what a spec leaves unsaid: which members are files, and the part's type. Re
 `Encoding`s; writes no byte.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -14,6 +15,7 @@ from signoff.catalog.openapi.schemas import Converter
 from signoff.catalog.wire import BodyFormat, Encoding, Style
 
 _STYLES: Final = ("form", "spaceDelimited", "pipeDelimited", "tabDelimited", "deepObject")
+_FILE_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/(?:\*|[\w!#$&^.+-]+)|\*/\*", re.ASCII)
 _WORDS: Final = frozenset({"description", "title", "contentMediaType", "example", "examples"})
 
 FILE: Final[Mapping[str, Json]] = {
@@ -89,7 +91,7 @@ def _part(converter: Converter, schema: Json, said: Mapping[str, Json], made: En
         is_file = all(media.format_of(one) == "binary" for one in declared.split(","))
     if not is_file:
         return made
-    type_ = _one_type(declared) or _one_type(_content_type(converter, inner))
+    type_ = _types(declared) or _one_type(declared) or _one_type(_content_type(converter, inner))
     return Encoding(content_type=type_, is_file=True)
 
 
@@ -142,4 +144,12 @@ def _one_type(written: Json) -> str | None:
     """Return a media type that is one, not a list or a range."""
     if not isinstance(written, str) or set(written) & set(",*\r\n"):
         return None
-    return written.strip() if media.format_of(written) is not None else None
+    return media.in_utf8(written.strip()) if media.format_of(written) is not None else None
+
+
+def _types(written: Json) -> str | None:
+    """Return the types that a file may be of, as a list with ranges; the first is the usual one."""
+    if not isinstance(written, str) or set(written) & set("\r\n"):
+        return None
+    found = [one.strip() for one in written.split(",")]
+    return ", ".join(found) if all(_FILE_TYPE.fullmatch(one) for one in found) else None

@@ -13,6 +13,13 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
 
+_UTF8: Final = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
+_CHARSET: Final = re.compile(r"""(;\s*charset\s*=\s*)("[^"]*"|[^;\s]*)""", re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r""";\s*boundary\s*=\s*("[^"]*"|[^;\s]*)""", re.IGNORECASE)
+_JSON: Final = frozenset({
+    JSON, "text/json", "application/x-json", "text/x-json", "application/x-amz-json-1.0",
+    "application/x-amz-json-1.1",
+})  # fmt: skip
 _PATCHES: Final = "application/json-patch+json"
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 _ANY: Final = frozenset({"*/*", "application/*", "*"})
@@ -38,7 +45,7 @@ def essence(media_type: str) -> str:
 def is_json(media_type: str) -> bool:
     """Say whether a media type is JSON (RFC 6839 §3.1 for `+json`)."""
     found = essence(media_type)
-    return found in (JSON, "text/json") or found.endswith("+json")
+    return found in _JSON or found.endswith("+json")
 
 
 def format_of(media_type: str) -> BodyFormat | None:
@@ -73,9 +80,12 @@ def preferred(media_types: Iterable[str]) -> str | None:
 
 
 def sent_as(media_type: str) -> str:
-    """Return the Content-Type for a type that may be a range."""
-    if "*" not in media_type:
-        return media_type
+    """Return the Content-Type for a type that may be a range.
+
+    Bodies of text are made in UTF-8 and parts between a boundary of our own, whatever it says.
+    """
+    if "*" not in essence(media_type):
+        return media_type if format_of(media_type) == "binary" else in_utf8(media_type)
     match format_of(media_type):
         case "json":
             return JSON
@@ -85,6 +95,14 @@ def sent_as(media_type: str) -> str:
             return "text/plain"
         case _:
             return "application/octet-stream"
+
+
+def in_utf8(media_type: str) -> str:
+    """Return a media type without a boundary, and with no charset but UTF-8."""
+    plain = _BOUNDARY.sub("", media_type)
+    return _CHARSET.sub(
+        lambda found: found[0] if found[2].lower() in _UTF8 else f"{found[1]}utf-8", plain
+    )
 
 
 def stream_of(media_types: Iterable[str]) -> StreamKind | None:
