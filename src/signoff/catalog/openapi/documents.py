@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from signoff.canonical import Json
+from signoff.catalog.openapi.embedded import NOTHING, anchored, pointed, settle, walk, within
 from signoff.catalog.openapi.files import Files, OutsideError, ReadFile
 from signoff.catalog.openapi.remote import Remote
 from signoff.catalog.openapi.sources import DocumentError, ParsedCache, parse
@@ -100,8 +101,10 @@ class Document:
         self.notes: list[str] = []
         self.version: Version = self._versioned()
         self._resolved: dict[str, Json] = {}
-        self._anchors: dict[str, Json] | None = None
-        self._ids: dict[str, Json] | None = None
+        self._anchors: dict[str, dict[str, Json]] = {}
+        self._ids: dict[str, Json] = {}
+        if not self.has_old_schemas and (b"$id" in text or b"\\u" in text or self._laid):
+            self._ids = settle(parsed)
         self._mentions: dict[str, bool] = {}
 
     @property
@@ -210,7 +213,7 @@ class Document:
                 yield method, members
 
     def _find(self, ref: str) -> Json:
-        if (embedded := self._embedded(ref)) is not _NOTHING:
+        if (embedded := self._embedded(ref)) is not NOTHING:
             return embedded
         try:
             path, fragment = self._files.path_of(self._local(ref))
@@ -218,10 +221,10 @@ class Document:
         except OutsideError as error:
             raise MappingError(f'the $ref "{ref[:200]}" {error}', ref=ref) from None
         if fragment and not fragment.startswith("/"):
-            found = self._anchor(f"{path}#{unquote(fragment)}", root)
+            found = self._anchor(path, unquote(fragment), root)
         else:
-            found = _pointed(root, fragment)
-        if found is _NOTHING:
+            found = pointed(root, fragment)
+        if found is NOTHING:
             raise MappingError(f'the $ref "{ref[:200]}" points at nothing', ref=ref)
         return found
 
@@ -235,21 +238,12 @@ class Document:
     def _embedded(self, ref: str) -> Json:
         """Return what a schema of this document calls itself by `$id` (JSON Schema §8.2.1)."""
         base, _, fragment = ref.partition("#")
-        if ":" not in base or self.has_old_schemas:
-            return _NOTHING
-        if self._ids is None:
-            named = ((part.get("$id"), part) for part in _walk(self.root))
-            self._ids = {id_: part for id_, part in named if isinstance(id_, str)}
-        return _pointed(self._ids[base], fragment) if base in self._ids else _NOTHING
+        return within(self._ids[base], fragment) if base in self._ids else NOTHING
 
-    def _anchor(self, name: str, root: Json) -> Json:
-        if self._anchors is None:
-            self._anchors = {}
-        if name not in self._anchors:
-            path = name.partition("#")[0]
-            for anchor, schema in _anchors(root):
-                self._anchors.setdefault(f"{path}#{anchor}", schema)
-        return self._anchors.get(name, _NOTHING)
+    def _anchor(self, path: str, name: str, root: Json) -> Json:
+        if path not in self._anchors:
+            self._anchors[path] = anchored(root)
+        return self._anchors[path].get(name, NOTHING)
 
     def _read_everything(self) -> None:
         """Read every document that is referred to, so that the fingerprint covers them all."""
@@ -296,22 +290,6 @@ def list_of(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
-_NOTHING: Final[Json] = ["nothing stands there"]
-
-
-def _pointed(root: Json, pointer: str) -> Json:
-    value = root
-    for step in unquote(pointer).split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return _NOTHING
-    return value
-
-
 def _method_fault(method: str, members: Json) -> MappingError | None:
     if not isinstance(members, dict):
         return MappingError("the operation is not a mapping")
@@ -320,28 +298,6 @@ def _method_fault(method: str, members: Json) -> MappingError | None:
     return None
 
 
-def _walk(root: Json) -> Iterator[dict[str, Json]]:
-    waiting: list[Json] = [root]
-    seen = set[int]()  # YAML aliases share what they name
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict | list) and id(part) not in seen:
-            seen.add(id(part))
-            if isinstance(part, dict):
-                yield part
-                waiting.extend(part.values())
-            else:
-                waiting.extend(part)
-
-
-def _anchors(root: Json) -> Iterator[tuple[str, Json]]:
-    for part in _walk(root):
-        for key in ("$anchor", "$dynamicAnchor"):
-            anchor = part.get(key)
-            if isinstance(anchor, str):
-                yield anchor, part
-
-
 def _outer(root: Json) -> Sequence[str]:
-    found = (part.get("$ref") for part in _walk(root))
+    found = (part.get("$ref") for part in walk(root))
     return [ref for ref in found if isinstance(ref, str) and not ref.startswith("#")]
