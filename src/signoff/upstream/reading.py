@@ -6,7 +6,7 @@ Owns the order of these steps. Pure.
 from collections.abc import Sequence
 
 from signoff.upstream.exchange import Incoming
-from signoff.upstream.redact import decoded, redacted, shown_headers, without_cut_trace
+from signoff.upstream.redact import decoded, redacted, shown_headers, wide, without_cut_trace
 from signoff.upstream.sent import Answered
 
 
@@ -26,6 +26,8 @@ def answered_of(incoming: Incoming, traces: Sequence[bytes], *, limit: int) -> A
             body, unread = b"", "it is compressed in a way that was not asked for"
         else:
             body, cut = plain[0], plain[1] or cut
+    if b"\x00" in body:
+        traces = [*traces, *wide(traces)]
     body = redacted(body, traces)[:limit]
     return Answered(
         status=incoming.status,

@@ -18,6 +18,8 @@ _LINE: Final = 500
 _LINK: Final = 8_192  # only read for the next page's arguments, never shown
 _TELLING: Final = 3  # so few characters of a credential tell nothing
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_MEMBERS: Final = 64
+"""More files in one stream than anybody writes; each costs a copy of what is left."""
 
 
 def shown_headers(
@@ -70,11 +72,33 @@ def decoded(content: bytes, encoding: str, *, limit: int) -> tuple[bytes, bool] 
     """
     windows = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
     for bits in windows.get(encoding.strip().lower(), ()):
-        stream = zlib.decompressobj(bits)
         try:
-            plain = stream.decompress(content, limit + 1)
+            return _inflated(content, bits, limit)
         except zlib.error:
             continue
-        cut = len(plain) > limit or not stream.eof
-        return plain[:limit], cut
     return None
+
+
+def _inflated(content: bytes, bits: int, limit: int) -> tuple[bytes, bool]:
+    """Return what members of `content` hold together (RFC 1952 §2.2), up to `limit`."""
+    plain, left = b"", content
+    for _ in range(_MEMBERS):
+        stream = zlib.decompressobj(bits)
+        try:
+            plain += stream.decompress(left, limit + 1 - len(plain))
+        except zlib.error:
+            if left is content:
+                raise
+            break  # padding behind the last member
+        if not stream.eof or len(plain) > limit:
+            return plain[:limit], True
+        left = stream.unused_data if bits == _GZIP else b""
+        if not left:
+            return plain, False
+    return plain, left.strip(b"\x00") != b""
+
+
+def wide(traces: Sequence[bytes]) -> list[bytes]:
+    """Return credentials as UTF-16 spells them, for answers that are in it."""
+    texts = [trace.decode("latin-1") for trace in traces]
+    return [text.encode(codec) for text in texts for codec in ("utf-16-le", "utf-16-be")]

@@ -16,6 +16,15 @@ from typing import Final, TypeAlias, assert_never
 from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.wire import StreamKind
+from signoff.upstream.answer_text import (
+    decoded,
+    holds_page,
+    is_page,
+    is_text,
+    may_be_json,
+    media_type_of,
+    readings,
+)
 from signoff.upstream.exchange import CutBy
 from signoff.upstream.json_cut import cut_json
 from signoff.upstream.pages import advice, counts, next_arguments
@@ -53,43 +62,24 @@ _SOUNDS: Final = frozenset({
     "audio/webm",
     "audio/x-wav",
 })
-_EMBEDDED: Final = ("application/", "video/", "font/", "model/")
-_TEXTS: Final = frozenset({
-    "application/javascript",
-    "application/x-ndjson",
-    "application/x-yaml",
-    "application/xml",
-    "application/yaml",
-})
-# Only these are looked up: Python's other codecs include decompressors.
-_CHARSETS: Final = frozenset({
-    "ascii",
-    "big5",
-    "euc-jp",
-    "euc-kr",
-    "gb18030",
-    "gb2312",
-    "gbk",
-    "iso-8859-1",
-    "iso-8859-15",
-    "iso-8859-2",
-    "koi8-r",
-    "latin1",
-    "shift_jis",
-    "us-ascii",
-    "utf-16",
-    "windows-1250",
-    "windows-1251",
-    "windows-1252",
-})
+_EMBEDDED: Final = ("application/", "audio/", "font/", "image/", "model/", "video/")
+_SCRIPTED: Final = "image/svg+xml"
+_ALSO: Final[Mapping[str, str]] = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+}
+"""What some servers call what hosts know by another name."""
+_SECONDS: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?")
+_DATE: Final = re.compile(
+    r"[A-Z][a-z]{2,8},? (?:[0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4}|[A-Z][a-z]{2} [ 0-9][0-9])"
+    r" [0-9]{2}:[0-9]{2}:[0-9]{2} (?:GMT|UTC|[0-9]{4})"
+)
 _CUT_STREAMS: Final[Mapping[CutBy, str]] = {
     "size": "The stream goes on.",
     "time": "The stream did not end in time.",
     "closed": "The connection was closed before the stream ended.",
 }
-_HTML: Final = re.compile(
-    rb"^[\s\xef\xbb\xbf]*(?:<!--.*?-->\s*)*<(?:!doctype html|html\b)", re.IGNORECASE | re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +165,9 @@ def _succeeded(
         return told([f"{line}. The answer was not read: {answered.unread}."])
     if not answered.body or tool.method == "HEAD":
         return told([f"HTTP {answered.status}"])
-    if _is_html(answered):
+    if may_be_json(media_type_of(answered)) and not answered.body.strip():
+        return told([f"HTTP {answered.status}"])  # an empty line is how some say nothing
+    if is_page(answered):
         return told([f"{line}. The answer is an HTML page and is not shown."])
     return _content(tool, answered, line, arguments)
 
@@ -184,7 +176,7 @@ def _pending(result: ToolResult, answered: Answered) -> ToolResult:
     """Add that the upstream has not done it yet (RFC 9110 §15.3.3), and when to look."""
     meta: dict[str, Json] = {**result.meta, "pending": True}
     text = "The upstream took the request, and is not done yet."
-    if retry_after := answered.header("retry-after"):
+    if retry_after := _retry_after(answered):
         meta["retryAfter"] = retry_after
         text = f"{text} Retry-After: {retry_after}"
     return replace(result, content=(*result.content, {"type": "text", "text": text}), meta=meta)
@@ -193,12 +185,12 @@ def _pending(result: ToolResult, answered: Answered) -> ToolResult:
 def _content(
     tool: ToolSpec, answered: Answered, line: str, arguments: Mapping[str, Json] | None
 ) -> ToolResult:
-    media_type, _ = _media_type(answered)
+    media_type = media_type_of(answered)
     if kind := stream_kind(tool, media_type):
         return _events(answered.body.decode("utf-8", "replace"), kind, answered)
-    if _may_be_json(media_type) and (result := _json(tool, answered, arguments)):
+    if may_be_json(media_type) and (result := _json(tool, answered, arguments)):
         return result
-    if _is_text(media_type) and (text := _decoded(answered)) is not None:
+    if is_text(media_type) and (text := decoded(answered)) is not None:
         return _cut_text(text, answered)
     return _binary(answered, media_type, line)
 
@@ -208,10 +200,11 @@ def _binary(answered: Answered, media_type: str, line: str) -> ToolResult:
     what = f"{line}. The answer is binary ({media_type or 'no media type'}, {size} bytes)"
     if answered.truncated or len(answered.body) > LIMIT:
         return told([f"{what} and too large to show."])
+    known = _ALSO.get(media_type, media_type)
     for kind, media_types in (("image", _IMAGES), ("audio", _SOUNDS)):
-        if media_type in media_types:
-            return ToolResult(content=(_blob(kind, answered.body, media_type),))
-    if not media_type.startswith(_EMBEDDED):
+        if known in media_types:
+            return ToolResult(content=(_blob(kind, answered.body, known),))
+    if not media_type.startswith(_EMBEDDED) or media_type == _SCRIPTED:
         return told([f"{what} and is not shown."])  # pictures that run scripts, text that is none
     text: dict[str, Json] = {"type": "text", "text": f"{what}."}
     return ToolResult(content=(text, _resource(answered.body, media_type)))
@@ -229,7 +222,7 @@ def _events(text: str, kind: StreamKind, answered: Answered) -> ToolResult:
 def _failed(answered: Answered) -> ToolResult:
     structured: dict[str, Json] = {"status": answered.status}
     lines = [_status_line(answered.status)]
-    if retry_after := answered.header("retry-after"):
+    if retry_after := _retry_after(answered):
         structured["retry_after"] = retry_after
         lines.append(f"Retry-After: {retry_after}")
     if request_id := next(filter(None, map(answered.header, REQUEST_IDS)), None):
@@ -237,7 +230,7 @@ def _failed(answered: Answered) -> ToolResult:
         lines.append(f"Request id: {request_id}")
     if answered.unread is not None:
         lines.append(f"The answer was not read: {answered.unread}.")
-    elif _is_html(answered):
+    elif is_page(answered):
         lines.append("The answer is an HTML page and is not shown.")
     elif answered.body:
         lines.extend(_problem(answered, structured))
@@ -246,9 +239,9 @@ def _failed(answered: Answered) -> ToolResult:
 
 def _problem(answered: Answered, structured: dict[str, Json]) -> list[str]:
     """Add the fields of RFC 9457 to `structured`; return them and the start of the body."""
-    text = _decoded(answered)
+    text = decoded(answered)
     if text is None:
-        media_type, _ = _media_type(answered)
+        media_type = media_type_of(answered)
         return [f"The answer is binary ({media_type}) and is not shown."]
     lines: list[str] = []
     try:
@@ -258,13 +251,21 @@ def _problem(answered: Answered, structured: dict[str, Json]) -> list[str]:
     if isinstance(value, dict):
         for name in _PROBLEM:
             member = value.get(name)
-            if isinstance(member, str):
+            if isinstance(member, str) and not holds_page(member):
                 structured[name] = member[:_ERROR_BYTES]
                 lines.append(f"{name}: {member[:_ERROR_BYTES]}")
+    if holds_page(text):  # what stands before an API often answers so, and the API passes it on
+        return [*lines, "The rest of the answer holds an HTML page and is not shown."]
     start = _head(text, _ERROR_BYTES)
     if start:
         lines.append(start + ("" if start == text else f"\n[cut; {len(answered.body):,} bytes]"))
     return lines
+
+
+def _retry_after(answered: Answered) -> str | None:
+    """Return when to ask again, if it is said as RFC 9110 §10.2.3 has it: seconds or a date."""
+    said = (answered.header("retry-after") or "").strip()
+    return said if _SECONDS.fullmatch(said) or _DATE.fullmatch(said) else None
 
 
 def _redirected(answered: Answered) -> ToolResult:
@@ -280,23 +281,26 @@ def _json(
     tool: ToolSpec, answered: Answered, arguments: Mapping[str, Json] | None
 ) -> ToolResult | None:
     """Return a JSON answer, cut on its structure if need be; None when it is not strict JSON."""
-    body = answered.body
     notes: list[str] = []
     meta: dict[str, Json] = {}
-    if answered.truncated or len(body) > LIMIT:
+    for body in readings(answered):
+        is_long = answered.truncated or len(body) > LIMIT
+        try:
+            shown = cut_json(body, LIMIT) if is_long else body
+            value, text = parse(shown), shown.decode()
+        except (JsonError, UnicodeDecodeError):
+            continue
+        break
+    else:
+        return None
+    if is_long:
         size = f"more than {len(body):,}" if answered.truncated else f"{len(body):,}"
-        body = cut_json(body, LIMIT)
         how = advice(tool) or "a filter, a page, or fewer fields"
         meta["truncated"] = True
         notes.append(
             f"The answer is {size} bytes long. Only its first part is shown, cut after a whole "
             f"member. Ask for less: {how}."
         )
-    try:
-        value = parse(body)
-        text = body.decode().removeprefix("\ufeff")
-    except (JsonError, UnicodeDecodeError):
-        return None
     if tool.pagination is not None and not meta:
         following = next_arguments(tool, answered, value, arguments)
         if following is not None:
@@ -319,46 +323,6 @@ def _head(text: str, limit: int) -> str:
     """Return the start of `text` that is at most `limit` bytes of UTF-8."""
     raw = text.encode("utf-8", "replace")
     return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
-
-
-def _decoded(answered: Answered) -> str | None:
-    """Return the body as text by its charset; None when it is not text."""
-    _, charset = _media_type(answered)
-    codec = charset if charset in _CHARSETS else "utf-8"
-    try:
-        # A cut body may end inside a character.
-        text = answered.body.decode(codec, "ignore" if answered.truncated else "strict")
-    except UnicodeError:
-        return None
-    return None if "\x00" in text else text
-
-
-def _media_type(answered: Answered) -> tuple[str, str | None]:
-    """Return the media type without parameters, lower case, and the charset."""
-    essence, _, parameters = (answered.header("content-type") or "").partition(";")
-    found = re.search(r"charset\s*=\s*\"?([A-Za-z0-9._-]{1,40})", parameters, re.IGNORECASE)
-    charset = found[1].lower() if found else None
-    return essence.strip().lower(), charset
-
-
-def _is_html(answered: Answered) -> bool:
-    # Whatever it is labelled: an error page behind a JSON label is still a page.
-    media_type, _ = _media_type(answered)
-    labelled = media_type in ("text/html", "application/xhtml+xml")
-    return labelled or _HTML.match(answered.body[:4_096]) is not None
-
-
-def _may_be_json(media_type: str) -> bool:
-    return media_type in ("", "application/json", "text/json") or media_type.endswith("+json")
-
-
-def _is_text(media_type: str) -> bool:
-    return (
-        _may_be_json(media_type)
-        or media_type.startswith("text/")
-        or media_type in _TEXTS
-        or (media_type.endswith("+xml") and not media_type.startswith("image/"))
-    )
 
 
 def _blob(kind: str, body: bytes, media_type: str) -> dict[str, Json]:
