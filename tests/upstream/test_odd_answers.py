@@ -1,4 +1,4 @@
-"""Answers as real servers send them: mislabelled, in old charsets, in pieces, around error pages."""
+"""Answers as real servers send them: mislabelled, in old charsets, in pieces, with error pages."""
 
 import gzip
 import zlib
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec
 from signoff.upstream.exchange import Incoming
 from signoff.upstream.reading import answered_of
@@ -101,7 +100,8 @@ def test_what_is_no_json_in_any_reading_is_not_structured(body: bytes, label: st
 @pytest.mark.parametrize(
     ("charset", "text"),
     [
-        ("ISO-8859-9", "ğ"), ("windows-1253", "Ω"), ("KOI8-U", "ї"), ("IBM866", "Я"), ("cp1250", "ř"),
+        ("ISO-8859-9", "ğ"), ("windows-1253", "Ω"), ("KOI8-U", "ї"), ("IBM866", "Я"),
+        ("cp1250", "ř"),
         ("windows-874", "ก"), ("ISO-2022-JP", "日本"), ("Big5-HKSCS", "香"), ("x-sjis", "日"),
         ("macintosh", "é"),
     ],
@@ -218,7 +218,7 @@ def test_an_error_that_only_speaks_of_markup_is_shown() -> None:
 
 
 def test_what_a_success_holds_is_passed_on_as_it_came() -> None:
-    value: Json = {"html": "<html><body>page</body></html>"}
+    value = {"html": "<html><body>page</body></html>"}
     assert told(b'{"html":"<html><body>page</body></html>"}').structured == value
 
 

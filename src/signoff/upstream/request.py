@@ -35,7 +35,7 @@ __all__ = [
     "mask_arguments",
 ]
 
-_METHOD: Final = re.compile(r"[A-Z]{1,20}")
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]{1,20}")  # RFC 9110 §9.1: a token
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"})
 """RFC 9110 §9.2.2: what may be sent again when nobody knows whether it arrived."""
 

@@ -18,11 +18,13 @@ from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter, Schema
 from signoff.catalog.openapi.secrets import Marks, Path
+from signoff.catalog.openapi.shapes import SMALL_BYTES, bytes_of
 from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import Body, Encoding, Parameter, Place
 from signoff.schema import SchemaError, check_schema
 
 _DESCRIPTION: Final = 300
+_EXAMPLE_BYTES: Final = SMALL_BYTES // 4
 _EXCLUDED: Final = re.compile(r"\[\^(?:[^\]\\]|\\.)*\]")
 """A class of characters that a pattern does not take."""
 
@@ -104,6 +106,9 @@ def _property(candidate: Candidate, converter: Converter, uses: set[str]) -> Sch
         made["description"] = text
     if candidate.deprecated:
         made["deprecated"] = True
+    for example in candidate.examples:
+        if "examples" not in made and len(bytes_of(example)) <= _EXAMPLE_BYTES:
+            made["examples"] = [example]
     return made
 
 

@@ -185,7 +185,10 @@ class Document:
             except MappingError as error:
                 yield Operation(path=path, method="any", members={}, fault=error)
                 continue
+            seen = set[str]()
             for method, members in self._methods(shared):
+                fault = _method_fault(method, members, seen)
+                seen.add(method.upper())
                 yield Operation(
                     path=path,
                     method=method,
@@ -193,7 +196,7 @@ class Document:
                     shared=shared.get("parameters"),
                     servers=shared.get("servers"),
                     extensions=shared,
-                    fault=_method_fault(method, members),
+                    fault=fault,
                 )
 
     def _path_item(self, raw: Json) -> dict[str, Json]:
@@ -209,8 +212,7 @@ class Document:
             if method in item and (method != "query" or self.version == "3.2"):
                 yield method, item[method]
         if self.version == "3.2":
-            for method, members in dict_of(item.get("additionalOperations")).items():
-                yield method, members
+            yield from dict_of(item.get("additionalOperations")).items()
 
     def _find(self, ref: str) -> Json:
         if (embedded := self._embedded(ref)) is not NOTHING:
@@ -290,11 +292,17 @@ def list_of(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
-def _method_fault(method: str, members: Json) -> MappingError | None:
+def _method_fault(method: str, members: Json, seen: set[str]) -> MappingError | None:
+    """Say what is wrong with a method; `seen` are those of its path before it, in upper case."""
     if not isinstance(members, dict):
         return MappingError("the operation is not a mapping")
-    if _TOKEN.fullmatch(method) is None:
+    if _TOKEN.fullmatch(method) is None or method.upper() == "CONNECT":
         return MappingError("its method is not one that HTTP allows")
+    if method.upper() in seen:
+        return MappingError(f"its path has {method.upper()} twice")
+    if method not in METHODS and method.lower() in METHODS:
+        # OpenAPI 3.2 §Path Item Object: these have fields of their own.
+        return MappingError(f"{method} is no additional operation")
     return None
 
 

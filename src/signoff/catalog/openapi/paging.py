@@ -141,13 +141,14 @@ def _first(arguments: Mapping[str, str], names: Sequence[str]) -> str | None:
 
 def _answer(document: Document, operation: Operation) -> tuple[Json, Mapping[str, Json]]:
     responses = dict_of(operation.members.get("responses"))
-    code = next((one for one in ("200", "2XX", "default") if one in responses), None)
+    code = next((one for one in ("200", "2XX", "2xx", "default") if one in responses), None)
     if code is None:
         return None, {}
     response = document.follow(responses[code])
     content = dict_of(response.get("content"))
     schema = next(
-        (dict_of(one).get("schema") for type_, one in content.items() if is_json(type_)), None
+        (document.follow(one).get("schema") for type_, one in content.items() if is_json(type_)),
+        None,
     )
     return schema, dict_of(response.get("headers"))
 

@@ -76,6 +76,8 @@ class Candidate:
     is_file: bool = False
     encoding: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """As the spec writes it, for the members of a whole query string."""
+    examples: tuple[Json, ...] = ()
+    """The first that stands beside the schema, if one does."""
     slashes: bool = False
     """The spec says in so many words that a path value may span segments."""
 
@@ -206,5 +208,20 @@ def _parameter(document: Document, raw: Json) -> Candidate:
         content_type=content_type,
         encoding=dict_of(described.get("encoding")),
         deprecated=members.get("deprecated") is True,
+        examples=_examples(document, members) or _examples(document, described),
         slashes=place == "path" and members.get(_MULTI_SEGMENT) is True,
     )
+
+
+def _examples(document: Document, members: Mapping[str, Json]) -> tuple[Json, ...]:
+    if "example" in members:
+        return (members["example"],)
+    for raw in dict_of(members.get("examples")).values():
+        try:
+            written = document.follow(raw)
+        except MappingError:
+            continue
+        for key in ("dataValue", "value"):  # OpenAPI 3.2 has both
+            if key in written:
+                return (written[key],)
+    return ()

@@ -16,7 +16,7 @@ from signoff.catalog.openapi.schemas import Converter, Schema
 from signoff.catalog.wire import StreamKind
 
 BUDGET: Final = 4_096
-_SUCCESS: Final = re.compile(r"2([0-9]{2}|XX)")
+_SUCCESS: Final = re.compile(r"2(?:[0-9]{2}|XX|xx)")
 _SENDABLE: Final = re.compile(r"[\x20-\x7e]{3,100}")
 _MOST_TYPES: Final = 8
 _UNIONS: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
@@ -71,7 +71,7 @@ def _success(document: Document, operation: Operation) -> Json:
         content = dict_of(document.follow(responses[code]).get("content"))
         if not content or not all(map(is_json, content)):
             return None
-        schema = dict_of(next(iter(content.values()))).get("schema")
+        schema = document.follow(next(iter(content.values()))).get("schema")
         if schema is None:
             return None
         best = schema if best is None else best
