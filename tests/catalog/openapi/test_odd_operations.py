@@ -6,7 +6,7 @@ import pytest
 
 from signoff.canonical import Json
 from signoff.upstream.transport import Transports
-from small_specs import OK, answering, compiled, only_tool, properties_of
+from small_specs import OK, answering, compiled, fault, only_tool, properties_of
 from upstream_parts import frozen, references, upstream
 from wire import answer, listening, plain
 
@@ -106,3 +106,26 @@ def test_an_example_that_is_long_or_none_is_not(
     said: Json = {"name": "day", "in": "query", "schema": schema, **more}
     argument: Any = properties_of(only_tool({"parameters": [said]}))["day"]
     assert argument.get("examples") == expected
+
+
+# Parameters without a name
+
+
+@pytest.mark.parametrize("place", ["query", "header", "cookie"])
+def test_an_empty_row_of_an_editor_is_no_parameter(place: str) -> None:
+    empty: Json = {"name": "", "in": place, "schema": {"type": "string", "example": ""}}
+    named: Json = {"name": "a", "in": "query", "schema": {"type": "string"}}
+    assert list(properties_of(only_tool({"parameters": [empty, named]}))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "", "in": "query", "required": True},
+        {"in": "query"},
+        {"name": None, "in": "query"},
+        {"name": 1, "in": "query"},
+    ],
+)
+def test_a_parameter_that_is_needed_has_a_name(said: Json) -> None:
+    assert fault({"parameters": [said]}) == "a parameter has no name"

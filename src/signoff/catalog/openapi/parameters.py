@@ -122,7 +122,10 @@ def collect(
     """
     found: dict[tuple[str, str], Candidate] = {}
     for raw in [*list_of(operation.shared), *list_of(operation.members.get("parameters"))]:
-        candidate = _parameter(document, raw)
+        written = document.follow(raw)
+        if written.get("name") == "" and written.get("required") is not True:
+            continue  # an empty row of the author's editor: nothing can be sent under it
+        candidate = _parameter(document, written)
         found[candidate.place, candidate.name] = candidate
     placeholders = dict.fromkeys(PLACEHOLDER.findall(operation.path))
     for name in placeholders:
@@ -171,8 +174,7 @@ def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
     )
 
 
-def _parameter(document: Document, raw: Json) -> Candidate:
-    members = document.follow(raw)
+def _parameter(document: Document, members: dict[str, Json]) -> Candidate:
     name, place = members.get("name"), members.get("in")
     if place == "querystring" and not isinstance(name, str):
         name = "query"
