@@ -222,6 +222,24 @@ def test_what_a_success_holds_is_passed_on_as_it_came() -> None:
     assert told(b'{"html":"<html><body>page</body></html>"}').structured == value
 
 
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b'{"error":{"message":"no card","type":"card_error","n":1}}',
+         {"message": "no card", "type": "card_error"}),
+        # What stands outside says it better.
+        (b'{"title":"t","error":{"message":"m"}}', {"title": "t"}),
+        (b'{"error":"invalid_grant","error_description":"d"}', {}),
+        (b'{"error":{"message":"<html>secret"}}', {}),
+        (b'{"error":[{"message":"m"}]}', {}),
+    ],
+)  # fmt: skip
+def test_an_error_inside_an_error_is_read(body: bytes, fields: dict[str, str]) -> None:
+    result = told(body, JSON_TEXT, 402)
+    assert result.structured == {"status": 402, **fields}
+    assert all(f"{name}: {text}" in texts(result) for name, text in fields.items())
+
+
 # When to ask again
 
 

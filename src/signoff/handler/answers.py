@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec, Upstream
+from signoff.upstream.answer_text import decoded, holds_page
 from signoff.upstream.follow_up import STATUS_URLS, FollowUp, follow_up
 from signoff.upstream.response import (
     Failed,
@@ -191,13 +192,17 @@ def _problem(answered: Answered) -> dict[str, str]:
     if answered.unread is not None:
         return {}
     try:
-        value = parse(answered.body)
+        value = parse(decoded(answered) or "")
     except JsonError:
         return {}
     inner = value.get("error") if isinstance(value, dict) else None
     for shape in (value, inner):
         if isinstance(shape, dict):
-            texts = {name: text for name in _SHOWN if isinstance(text := shape.get(name), str)}
+            texts = {
+                name: text
+                for name in _SHOWN
+                if isinstance(text := shape.get(name), str) and not holds_page(text)
+            }
             if texts:
                 return {name: " ".join(text.split())[:_PROBLEM] for name, text in texts.items()}
     return {}

@@ -248,18 +248,29 @@ def _problem(answered: Answered, structured: dict[str, Json]) -> list[str]:
         value = parse(text)
     except JsonError:
         value = None
-    if isinstance(value, dict):
-        for name in _PROBLEM:
-            member = value.get(name)
-            if isinstance(member, str) and not holds_page(member):
-                structured[name] = member[:_ERROR_BYTES]
-                lines.append(f"{name}: {member[:_ERROR_BYTES]}")
+    inner = value.get("error") if isinstance(value, dict) else None  # as the larger APIs do
+    for shape in (value, inner):
+        said = _said(shape)
+        structured |= said
+        lines += [f"{name}: {text}" for name, text in said.items()]
+        if said:
+            break
     if holds_page(text):  # what stands before an API often answers so, and the API passes it on
         return [*lines, "The rest of the answer holds an HTML page and is not shown."]
     start = _head(text, _ERROR_BYTES)
     if start:
         lines.append(start + ("" if start == text else f"\n[cut; {len(answered.body):,} bytes]"))
     return lines
+
+
+def _said(problem: Json) -> dict[str, Json]:
+    """Return what a problem says in fields that are meant to be read."""
+    members = problem if isinstance(problem, dict) else {}
+    return {
+        name: text[:_ERROR_BYTES]
+        for name in _PROBLEM
+        if isinstance(text := members.get(name), str) and not holds_page(text)
+    }
 
 
 def _retry_after(answered: Answered) -> str | None:
