@@ -203,3 +203,27 @@ def test_a_query_parameter_of_the_same_name_is_still_one_too_many() -> None:
         ],
     }
     assert fault(operation) == "it has a whole query string and query parameters beside it"
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"), (-3.0, "-3"), (-0.0, "0"), (1e16, "10000000000000000"), (1.5, "1.5"),
+        (0.1, "0.1"), (2**63, "9223372036854775808"), (True, "true"), (1e21, "1e%2B21"),
+    ],
+)  # fmt: skip
+async def test_an_integer_is_written_as_one_however_the_assistant_wrote_it(
+    value: float, text: str, tmp_path: Path
+) -> None:
+    spec = tool("/p/{q}", parameters=[parameter("q", "path"), parameter("r", "query")])
+    wire = await sent(spec, {"q": value, "r": [value]}, tmp_path)
+    assert wire.head()[0] == f"GET /p/{text}?r={text} HTTP/1.1"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_has_no_number_for_is_not_sent(value: float) -> None:
+    with pytest.raises(RequestError, match=r"^q: "):
+        frozen(tool("/x", parameters=[parameter("q", "query")]), {"q": value})

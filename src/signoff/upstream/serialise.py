@@ -18,6 +18,8 @@ Pairs: TypeAlias = list[tuple[str, str]]
 Write: TypeAlias = Callable[[str], str]
 
 _DEPTH: Final = 16
+_PLAIN: Final = 1e21
+"""From here on numbers are written with an exponent (RFC 8785 §3.2.2.3)."""
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 _BREAKS: Final = re.compile(r"[\r\n\x00]")
 _RESERVED: Final = ":/?@!$'()*="  # never & # + ; nor brackets: parsers split or rewrite at them
@@ -233,6 +235,8 @@ def scalar(value: Json) -> str:
     """
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _PLAIN:
+        return str(int(value))  # JSON's 1.0 is the integer 1, which a URL has no second way to say
     if isinstance(value, bool | int | float):
         return compact(value)
     raise UnserialisableError("must be one value here, without a list or an object inside")
