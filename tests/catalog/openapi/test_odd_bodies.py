@@ -194,3 +194,69 @@ def test_an_optional_body_does_not_need_it_either() -> None:
     schema: Json = {"type": "object", "required": ["b"], "properties": {"a": {}}}
     spec = only_tool(json_body(schema, required=False))
     assert "dependentRequired" not in spec.input_schema
+
+
+# Closed objects that are all of each other
+
+CLOSED: dict[str, Json] = {
+    "A": {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {"type": "string"}, "id": {"readOnly": True}},
+        "additionalProperties": False,
+    },
+    "B": {"type": "object", "properties": {"b": {"type": "string"}}, "additionalProperties": False},
+    "Both": {"allOf": [{"$ref": "#/components/schemas/A"}, {"$ref": "#/components/schemas/B"}]},
+    "Map": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+
+def closed(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_closed_objects_together_are_one_closed_object() -> None:
+    spec = only_tool(json_body(closed("Both")), {"schemas": CLOSED})
+    assert list(properties_of(spec)) == ["a", "b"]
+    assert spec.input_schema["required"] == ["a"]
+    assert frozen(spec, {"a": "1", "b": "2"}).body == b'{"a":"1","b":"2"}'
+    assert Validator(spec.input_schema).violations({"a": "1", "c": "2"})
+
+
+def test_they_are_so_wherever_they_stand() -> None:
+    listed: Json = {"type": "array", "items": closed("Both")}
+    check = Validator(only_tool(json_body(listed), {"schemas": CLOSED}).input_schema)
+    assert not check.violations({"body": [{"a": "1", "b": "2"}]})
+    assert check.violations({"body": [{"b": "2"}]})
+    assert check.violations({"body": [{"a": "1", "c": "2"}]})
+    assert check.violations({"body": [{"a": "1", "id": "2"}]})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"minProperties": 1},
+        {"anyOf": [{"required": ["b"]}]},
+        {"properties": {"a": {"type": "integer"}}},
+        {"type": ["object", "null"]},
+        {"nullable": True},
+    ],
+)
+def test_a_rule_that_would_be_lost_keeps_them_apart(more: dict[str, Json]) -> None:
+    both: Json = {"allOf": [closed("A"), {"type": "object", "properties": {"b": {}}, **more}]}
+    schema: Json = {"type": "array", "items": both}
+    items: Any = properties_of(only_tool(json_body(schema), {"schemas": CLOSED}))["body"]
+    assert "allOf" in items["items"]
+
+
+def test_a_closed_object_that_shuts_nobody_out_is_left_as_it_is() -> None:
+    both: Json = {"allOf": [closed("A"), {"type": "object", "required": ["a"]}]}
+    schema: Json = {"type": "array", "items": both}
+    items: Any = properties_of(only_tool(json_body(schema), {"schemas": CLOSED}))["body"]
+    assert "allOf" in items["items"]
+
+
+def test_a_rule_for_all_other_members_stays_one_argument() -> None:
+    both: Json = {"allOf": [closed("A"), closed("Map")]}
+    spec = only_tool(json_body(both), {"schemas": CLOSED})
+    assert list(properties_of(spec)) == ["body"]

@@ -14,14 +14,10 @@ from signoff.catalog.openapi import encodings, media
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of, list_of
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter
+from signoff.catalog.openapi.shapes import LOSSY
 from signoff.catalog.openapi.xml_hints import document_hint
 from signoff.catalog.wire import BodyFormat, BodyKind, Encoding, XmlHint
 
-_LOSSY: Final = frozenset({
-    "anyOf", "oneOf", "not", "if", "then", "else", "patternProperties", "propertyNames",
-    "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "discriminator",
-    "unevaluatedProperties", "const", "enum",
-})  # fmt: skip
 _MOST_PARTS: Final = 64
 _XML_TEXT: Final[Mapping[str, Json]] = {"type": "string", "description": "The XML itself"}
 
@@ -198,7 +194,8 @@ class _Reader:
         declared = members.keys()
         rest: Json = None
         for part in parts:
-            rest = part.get("additionalProperties", rest)
+            # Of several, one that is closed closes them all: each alone would shut out the others.
+            rest = rest if rest is False else part.get("additionalProperties", rest)
         if rest is not False:
             # Needed and not described is as often a name that was mistyped: it may be given.
             undeclared: Json = rest if isinstance(rest, dict) else {}
@@ -266,7 +263,7 @@ def _plain_parts(document: Document, schema: Json) -> list[dict[str, Json]] | No
             if declared.setdefault(name, member) != member:
                 return None
     rests = [part["additionalProperties"] for part in found if "additionalProperties" in part]
-    if len(found) > 1 and any(rest is not True for rest in rests):
+    if len(found) > 1 and any(isinstance(rest, dict) for rest in rests):
         return None
     # An object that declares nothing may hold anything, unless it says that it may not.
     return found if declared or False in rests else None
@@ -282,4 +279,4 @@ def _plain_part(document: Document, part: Json) -> dict[str, Json] | None:
         part = document.follow(part)
     is_nullable = part.get("nullable") is True or part.get("x-nullable") is True
     is_object = part.get("type", "object") in ("object", ["object"])
-    return part if is_object and not is_nullable and not part.keys() & _LOSSY else None
+    return part if is_object and not is_nullable and not part.keys() & LOSSY else None

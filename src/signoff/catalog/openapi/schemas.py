@@ -21,6 +21,7 @@ from signoff.catalog.openapi.shapes import (
     bytes_of,
     in_place,
     is_small,
+    opened,
 )
 from signoff.catalog.openapi.tags import choice
 from signoff.catalog.openapi.texts import plain_text
@@ -209,6 +210,8 @@ class _Pass:
         ref = source.get("$ref", source.get("$dynamicRef"))
         if isinstance(ref, str):
             return self._reference(ref, source, depth, owner)
+        if "allOf" in source and not self._converter.is_output:
+            source = opened(list(self._converter.parts(source))) or source
         return self._nullable(source, self._members(source, depth, owner, hidden))
 
     def _reference(self, ref: str, source: Schema, depth: int, owner: _Owner | None) -> Schema:
