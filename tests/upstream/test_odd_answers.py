@@ -210,6 +210,40 @@ def test_a_page_that_an_error_quotes_is_not_shown(body: bytes) -> None:
     assert "holds an HTML page" in texts(result)
 
 
+@pytest.mark.parametrize(
+    "label", ["text/html; charset=utf-8", "TEXT/HTML", "application/xhtml+xml"]
+)
+def test_a_page_that_the_operation_promises_is_its_answer(label: str) -> None:
+    spec = tool("/markdown", accept=("text/html;charset=utf-8", "application/xhtml+xml"))
+    answered = Answered(
+        status=200, headers=(("content-type", label),), body=b"<html><p>done</p></html>"
+    )
+    assert texts(shape(spec, answered)) == "<html><p>done</p></html>"
+
+
+@pytest.mark.parametrize(
+    ("accept", "label", "status"),
+    [
+        ((), "text/html", 200),
+        (("application/json",), "text/html", 200),
+        (("*/*",), "text/html", 200),
+        (("text/html",), "application/json", 200),
+        (("text/html",), None, 200),
+        (("text/html",), "text/html", 500),
+        (("text/html",), "text/html", 404),
+        (("application/xhtml+xml",), "text/html", 200),
+    ],
+)
+def test_a_page_that_nobody_promised_is_none(
+    accept: tuple[str, ...], label: str | None, status: int
+) -> None:
+    headers = () if label is None else (("content-type", label),)
+    answered = Answered(status=status, headers=headers, body=b"<html><p>secret</p></html>")
+    result = shape(tool("/x", accept=accept), answered)
+    assert "HTML page and is not shown" in texts(result)
+    assert "secret" not in texts(result)
+
+
 def test_an_error_that_only_speaks_of_markup_is_shown() -> None:
     result = told(b'{"message":"the field <b>html</b> is missing"}', JSON_TEXT, 400)
     assert result.structured == {

@@ -9,6 +9,7 @@ from typing import Final
 
 from signoff.upstream.sent import Answered
 
+PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _MARK: Final = b"\xef\xbb\xbf"
 _TEXTS: Final = frozenset({
     "application/csv",
@@ -62,7 +63,7 @@ def is_page(answered: Answered) -> bool:
     """Say whether an answer is HTML, whatever it is labelled: an error page stays a page."""
     media_type = media_type_of(answered)
     start = answered.body[:_LOOKED_AT]
-    if media_type in ("text/html", "application/xhtml+xml") or _HTML.match(start):
+    if media_type in PAGES or _HTML.match(start):
         return True
     return not _is_xml(media_type) and _HALF.match(start) is not None
 

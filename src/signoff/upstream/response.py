@@ -1,8 +1,9 @@
 """What an assistant is told of an answer.
 
 Owns the shape of a tool's result and what a status means. Pure: credentials were taken out of the
-answer when it was read, no header is looked up but those that may be shown. HTML is never passed
-on; JSON is passed on as it came, whatever the output schema says, so drift hides nothing.
+answer when it was read, no header is looked up but those that may be shown. HTML is passed on only
+where the operation promises it, never in an error; JSON as it came, whatever the output schema
+says, so drift hides nothing.
 """
 
 import base64
@@ -17,6 +18,7 @@ from signoff.canonical import Json, JsonError, parse
 from signoff.catalog.model import ToolSpec
 from signoff.catalog.wire import StreamKind
 from signoff.upstream.answer_text import (
+    PAGES,
     decoded,
     holds_page,
     is_page,
@@ -167,9 +169,17 @@ def _succeeded(
         return told([f"HTTP {answered.status}"])
     if may_be_json(media_type_of(answered)) and not answered.body.strip():
         return told([f"HTTP {answered.status}"])  # an empty line is how some say nothing
-    if is_page(answered):
+    if is_page(answered) and not _is_promised(tool, answered):
         return told([f"{line}. The answer is an HTML page and is not shown."])
     return _content(tool, answered, line, arguments)
+
+
+def _is_promised(tool: ToolSpec, answered: Answered) -> bool:
+    """Say whether a page is what the operation is for, as where it renders something."""
+    media_type = media_type_of(answered)
+    return media_type in PAGES and any(
+        one.partition(";")[0].strip().lower() == media_type for one in tool.accept
+    )
 
 
 def _pending(result: ToolResult, answered: Answered) -> ToolResult:

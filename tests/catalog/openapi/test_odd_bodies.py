@@ -260,3 +260,21 @@ def test_a_rule_for_all_other_members_stays_one_argument() -> None:
     both: Json = {"allOf": [closed("A"), closed("Map")]}
     spec = only_tool(json_body(both), {"schemas": CLOSED})
     assert list(properties_of(spec)) == ["body"]
+
+
+# Bytes in text
+
+
+@pytest.mark.parametrize("format_", ["binary", "byte"])
+def test_bytes_that_may_be_missing_are_still_base64(format_: str) -> None:
+    schema: Json = {
+        "type": "object",
+        "properties": {
+            "a": {"type": ["string", "null"], "format": format_},
+            "b": {"type": "integer", "format": format_},
+        },
+    }
+    assert properties_of(only_tool(json_body(schema), version="3.1.0")) == {
+        "a": {"type": ["string", "null"], "contentEncoding": "base64"},
+        "b": {"type": "integer", "format": format_},
+    }

@@ -292,7 +292,9 @@ class _Pass:
                 made[exclusive] = made.pop(bound)
 
     def _format(self, source: Schema, made: Schema) -> None:
-        if source.get("type") == "string" and source.get("format") in _BINARY:
+        kind = source.get("type")
+        is_text = kind == "string" or "string" in list_of(kind)
+        if is_text and source.get("format") in _BINARY:
             made.pop("format", None)
             made["contentEncoding"] = "base64"
 
