@@ -187,6 +187,13 @@ def test_a_page_behind_another_label_is_a_page(body: bytes, status: int) -> None
     assert "secret" not in texts(result)
 
 
+@pytest.mark.parametrize("comment", [b"<!---->", b"<!-- -->\n", b"<!-- > - -- >-->"])
+def test_a_thousand_comments_are_read_once(comment: bytes) -> None:
+    assert texts(told(comment * 400 + b"x", "text/plain")) == (comment * 400 + b"x").decode()
+    assert "is not shown" in texts(told(comment * 400 + b"<html>x", "text/plain"))
+    assert "is not shown" not in texts(told(b"<!--" + comment * 400, "text/plain"))
+
+
 def test_xml_that_only_looks_like_a_page_is_xml() -> None:
     assert texts(told(b"<head>1</head>", "application/xml")) == "<head>1</head>"
     assert texts(told(b"<title>a</title>", "application/atom+xml")) == "<title>a</title>"
