@@ -129,3 +129,18 @@ def test_an_empty_row_of_an_editor_is_no_parameter(place: str) -> None:
 )
 def test_a_parameter_that_is_needed_has_a_name(said: Json) -> None:
     assert fault({"parameters": [said]}) == "a parameter has no name"
+
+
+# A reference with words of its own
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("3.1.0", "Whose pets"), ("3.0.3", "An identifier")]
+)
+def test_a_description_beside_a_reference_speaks_since_3_1(version: str, expected: str) -> None:
+    named: Json = {
+        "name": "id", "in": "query", "description": "An identifier", "schema": {"type": "string"},
+    }  # fmt: skip
+    there: Json = {"$ref": "#/components/parameters/Id", "description": "Whose pets", "name": "x"}
+    tool = only_tool({"parameters": [there]}, {"parameters": {"Id": named}}, version=version)
+    assert properties_of(tool) == {"id": {"type": "string", "description": expected}}

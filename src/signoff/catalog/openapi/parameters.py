@@ -123,6 +123,9 @@ def collect(
     found: dict[tuple[str, str], Candidate] = {}
     for raw in [*list_of(operation.shared), *list_of(operation.members.get("parameters"))]:
         written = document.follow(raw)
+        said = dict_of(raw).get("description")
+        if isinstance(said, str) and not document.has_old_schemas:
+            written = {**written, "description": said}  # OpenAPI 3.1 §Reference Object
         if written.get("name") == "" and written.get("required") is not True:
             continue  # an empty row of the author's editor: nothing can be sent under it
         candidate = _parameter(document, written)
