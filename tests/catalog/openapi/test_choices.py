@@ -146,3 +146,38 @@ def test_two_choices_at_once_must_both_be_made() -> None:
     assert not refused(tool, {"a": 1, "c": 1, "d": 1})
     assert refused(tool, {"a": 1})
     assert refused(tool, {"c": 1})
+
+
+# A base without a choice
+
+
+def base(tag: Json = TEXT, **discriminator: Json) -> Any:
+    said: Json = {"propertyName": "kind", **discriminator}
+    schema: Any = {"type": "object", "properties": {"kind": tag}, "discriminator": said}
+    return taking(schema)[1]["properties"]["kind"]
+
+
+def test_the_tags_of_a_base_are_told_and_not_demanded() -> None:
+    mapping: Json = {"cat": "#/components/schemas/Cat", "dog": "#/components/schemas/Dog"}
+    assert base(mapping=mapping) == {"type": "string", "description": "One of: cat, dog"}
+    told = base({"type": "string", "description": "Which."}, mapping=mapping)
+    assert told["description"] == "Which. One of: cat, dog"
+
+
+@pytest.mark.parametrize(
+    ("tag", "discriminator"),
+    [
+        (TEXT, {}),
+        (TEXT, {"mapping": ["cat"]}),
+        (TEXT, {"propertyName": "other", "mapping": {"cat": "Cat"}}),
+        ({"enum": ["cat"]}, {"mapping": {"cat": "Cat"}}),
+        ({"const": "cat"}, {"mapping": {"cat": "Cat"}}),
+    ],
+)
+def test_nothing_is_told_that_is_known_or_leads_nowhere(tag: Json, discriminator: Any) -> None:
+    assert base(tag, **discriminator) == tag
+
+
+def test_ever_so_many_tags_are_told_in_short() -> None:
+    mapping: Json = {f"kind-{number}": "Cat" for number in range(500)}
+    assert len(base(mapping=mapping)["description"]) < 220

@@ -23,7 +23,7 @@ from signoff.catalog.openapi.shapes import (
     is_small,
     opened,
 )
-from signoff.catalog.openapi.tags import choice
+from signoff.catalog.openapi.tags import choice, told
 from signoff.catalog.openapi.texts import plain_text
 from signoff.schema import SchemaError, check_schema
 
@@ -306,11 +306,12 @@ class _Pass:
         if members or "allOf" in source or "required" in made:
             hidden |= converter.hidden_members(source)
         if members:
-            made["properties"] = {
+            shown: Schema = {
                 name: self.convert(member, depth + 1, None, frozenset())
                 for name, member in members.items()
                 if name not in hidden
             }
+            made["properties"] = told(source, shown)
         required = made.get("required")
         if isinstance(required, list):
             made["required"] = [name for name in required if name not in hidden]

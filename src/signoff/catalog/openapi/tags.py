@@ -12,9 +12,11 @@ from typing import Final, Protocol
 
 from signoff.canonical import Json
 from signoff.catalog.openapi.documents import dict_of, list_of
+from signoff.catalog.openapi.texts import plain_text
 
 Schema = dict[str, Json]
 
+_TAGS: Final = 200
 _DESCRIBING: Final = frozenset({"type", "properties", "items", "enum", "const", "format"})
 
 
@@ -48,6 +50,23 @@ def choice(
     if keyword == "oneOf" and (converter.is_output or not _is_exclusive(converter, written, said)):
         return "anyOf", choices
     return keyword, choices
+
+
+def told(source: Schema, members: dict[str, Json]) -> dict[str, Json]:
+    """Return an object's converted `members`, with the tags that its discriminator maps.
+
+    They are told, not demanded: a schema's own name is a tag as well, mapped or not.
+    """
+    discriminator = dict_of(source.get("discriminator"))
+    tag, mapping = discriminator.get("propertyName"), dict_of(discriminator.get("mapping"))
+    member = members.get(tag) if isinstance(tag, str) else None
+    if not isinstance(tag, str) or not isinstance(member, dict) or not mapping:
+        return members
+    if member.keys() & {"enum", "const", "$ref"}:
+        return members
+    words = str(member.get("description", ""))
+    listed = plain_text(", ".join(mapping), limit=_TAGS)
+    return {**members, tag: {**member, "description": f"{words} One of: {listed}".strip()}}
 
 
 def _saying(converter: Parts, discriminator: Schema, written: Sequence[Json]) -> list[Schema]:
