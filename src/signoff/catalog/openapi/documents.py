@@ -28,6 +28,7 @@ _VERSION: Final = re.compile(r"3\.([0-9]{1,3})(\.[0-9]+)?(-.*)?")
 _NEWEST: Final = 2
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}")
 _LEAVES: Final = re.compile(rb"""\$ref["']?\s*:\s*["']?[^#"'\s{\[\\]""")
+_NAMES: Final = re.compile(rb"(?:\$|\\u0024)id\b")
 _LONGEST_CHAIN: Final = 32
 _START: Final = Spot(line=1, column=1)
 
@@ -103,7 +104,7 @@ class Document:
         self._resolved: dict[str, Json] = {}
         self._anchors: dict[str, dict[str, Json]] = {}
         self._ids: dict[str, Json] = {}
-        if not self.has_old_schemas and (b"$id" in text or b"\\u" in text or self._laid):
+        if not self.has_old_schemas and (_NAMES.search(text) or self._laid):
             self._ids = settle(parsed)
         self._mentions: dict[str, bool] = {}
 

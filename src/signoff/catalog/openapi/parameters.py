@@ -213,7 +213,7 @@ def _parameter(document: Document, members: dict[str, Json]) -> Candidate:
         content_type=content_type,
         encoding=dict_of(described.get("encoding")),
         deprecated=members.get("deprecated") is True,
-        examples=_examples(document, members) or _examples(document, described),
+        examples=_examples(document, described if content else members),
         slashes=place == "path" and members.get(_MULTI_SEGMENT) is True,
     )
 
@@ -221,6 +221,8 @@ def _parameter(document: Document, members: dict[str, Json]) -> Candidate:
 def _examples(document: Document, members: Mapping[str, Json]) -> tuple[Json, ...]:
     if "example" in members:
         return (members["example"],)
+    if "examples" not in members:
+        return ()
     for raw in dict_of(members.get("examples")).values():
         try:
             written = document.follow(raw)

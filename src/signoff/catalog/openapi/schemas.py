@@ -292,9 +292,10 @@ class _Pass:
                 made[exclusive] = made.pop(bound)
 
     def _format(self, source: Schema, made: Schema) -> None:
+        if source.get("format") not in _BINARY:
+            return
         kind = source.get("type")
-        is_text = kind == "string" or "string" in list_of(kind)
-        if is_text and source.get("format") in _BINARY:
+        if kind == "string" or "string" in list_of(kind):
             made.pop("format", None)
             made["contentEncoding"] = "base64"
 

@@ -57,7 +57,9 @@ def told(source: Schema, members: dict[str, Json]) -> dict[str, Json]:
 
     They are told, not demanded: a schema's own name is a tag as well, mapped or not.
     """
-    discriminator = dict_of(source.get("discriminator"))
+    if "discriminator" not in source:  # by far the most
+        return members
+    discriminator = dict_of(source["discriminator"])
     tag, mapping = discriminator.get("propertyName"), dict_of(discriminator.get("mapping"))
     member = members.get(tag) if isinstance(tag, str) else None
     if not isinstance(tag, str) or not isinstance(member, dict) or not mapping:
