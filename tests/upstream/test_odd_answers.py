@@ -235,6 +235,7 @@ def test_a_page_that_the_operation_promises_is_its_answer(label: str) -> None:
         (("application/json",), "text/html", 200),
         (("*/*",), "text/html", 200),
         (("text/html",), "application/json", 200),
+        (("application/json", "text/html"), "application/json", 200),
         (("text/html",), None, 200),
         (("text/html",), "text/html", 500),
         (("text/html",), "text/html", 404),
