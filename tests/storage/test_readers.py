@@ -21,10 +21,11 @@ from signoff.storage.sqlite import Database, StorageError, Tx
 
 KEEP = "INSERT INTO meta (key, value) VALUES (:key, :value)"
 FIND = "SELECT value FROM meta WHERE key = :key"
-# A search by a primary or a unique key, or the entries of one approval in its unique key.
+# A search by a primary or a unique key, or the few entries of one approval by its id.
 BY_KEY = re.compile(
     r"SEARCH \w+ USING ((INTEGER )?PRIMARY KEY|(COVERING )?INDEX sqlite_autoindex_\w+) \(.+=\?\)"
     r"|SEARCH approval_eligible USING COVERING INDEX approval_eligible_of \(approval_id=\?\)"
+    r"|SEARCH consents USING INDEX consents_approval \(approval_id=\?\)"
     r"|SCAN CONSTANT ROW|(CORRELATED )?SCALAR SUBQUERY \d+"
 )
 
