@@ -1,5 +1,6 @@
 """Fixtures every test may use: a real database on a real file, and a clock that tests turn."""
 
+import gc
 import os
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was forgotten be found now, and not while the summary's modules are compiled.
+
+    CPython 3.11 breaks off the parsing of a module when a finalizer's warning is told in the midst
+    of it (python/cpython#106905), and hypothesis first loads its own for the summary.
+    """
+    gc.collect()
 
 
 class TurnedClock:

@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,12 +46,19 @@ class Whole:
     data_dir: Path
     bank: Bank
     links: list[str]
+    people: list[ScriptedPerson] = field(default_factory=list[ScriptedPerson])
 
     async def person(self, user: str = "alice") -> ScriptedPerson:
-        """Sign somebody in."""
+        """Sign somebody in, until the house is left."""
         told = cast("dict[str, str]", await self.server.operations.login({"user": user}))
         self.links.append(told["url"])
-        return await ScriptedPerson(self.server.url).sign_in(told["url"])
+        self.people.append(ScriptedPerson(self.server.url))
+        return await self.people[-1].sign_in(told["url"])
+
+    async def leave(self) -> None:
+        """Close what the people opened."""
+        for person in self.people:
+            await person.close()
 
 
 def document(port: int, bank: Bank) -> dict[str, Any]:
@@ -114,7 +121,11 @@ async def whole(folder: Path, **more: Any) -> AsyncGenerator[Whole, None]:
                     data_dir=data_dir,
                     listener=listener,
                 ) as server:
-                    yield Whole(server=server, port=port, data_dir=data_dir, bank=bank, links=[])
+                    house = Whole(server=server, port=port, data_dir=data_dir, bank=bank, links=[])
+                    try:
+                        yield house
+                    finally:
+                        await house.leave()
         finally:
             lock.release()
 
