@@ -1,38 +1,48 @@
 """The commands about machine clients and gates, and the JSON of a client.
 
-Owns how an operator's words become the settings of a client. What a client may be stands in
-`oauth.clients`.
+Owns what the words of the terminal are called where the settings of a client are read, in
+`oauth.client_settings`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
-from signoff.canonical import Json
+from signoff.canonical import Json, JsonError, parse
 from signoff.desk.admin import AdminError, AdminHandler
-from signoff.oauth.clients import (
-    AUTHORIZATION_CODE,
-    CIBA,
-    CLIENT_CREDENTIALS,
-    REFRESH_TOKEN,
-    Client,
-    ClientError,
-    Issued,
-    Role,
+from signoff.oauth.client_settings import (
+    DELIVERY_MODE,
+    DETAILS_TYPES,
+    DPOP_BOUND,
+    GRANTS,
+    NOTIFICATION_ENDPOINT,
+    SIGNING_ALG,
+    USER_CODE,
+    change,
+    create,
 )
-from signoff.oauth.delivery import Delivery, DeliveryMode
+from signoff.oauth.clients import AUTHORIZATION_CODE, Client, ClientError, Issued
 from signoff.oauth.hosts import is_document_id
 from signoff.oauth.machine_clients import LISTED, MachineClients
 from signoff.storage.operator import OPERATOR
 from signoff.storage.people import SqlitePeople
 
-_GRANTS: Final[Mapping[str, str]] = {
-    "client_credentials": CLIENT_CREDENTIALS,
-    "ciba": CIBA,
-    "refresh_token": REFRESH_TOKEN,
+_MEMBERS: Final[Mapping[str, str]] = {
+    "name": "name",
+    "role": "role",
+    "grants": "grantTypes",
+    "scopes": "scopes",
+    "audiences": "audiences",
+    "metadata": "metadata",
+    "days": "expiresIn",
+    "delivery": DELIVERY_MODE,
+    "notify": NOTIFICATION_ENDPOINT,
+    "request_signing_alg": SIGNING_ALG,
+    "user_code": USER_CODE,
+    "dpop": DPOP_BOUND,
+    "details_types": DETAILS_TYPES,
 }
-_GRANT_NAMES: Final = {grant: name for name, grant in _GRANTS.items()}
+_GRANT_NAMES: Final = {grant: name for name, grant in GRANTS.items()}
 
 Parameters = Mapping[str, Json]
 
@@ -63,28 +73,8 @@ class ClientOperations:
         }
 
     async def create(self, parameters: Parameters) -> Json:
-        role = cast("Role", parameters.get("role") or "machine")
-        jwks = _maybe(parameters, "jwks")
-        grants = _texts(parameters, "grants") or ["client_credentials"]
-        if role == "gate":
-            if jwks is None:
-                raise ClientError("a gate signs with its own key: --jwks FILE")
-            grants = ["ciba"]
-        issued = await self._clients.create(
-            name=str(parameters.get("name", "")),
-            by=OPERATOR,
-            role=role,
-            grant_types=[_GRANTS.get(grant, grant) for grant in grants],
-            scopes=_texts(parameters, "scopes") or (),
-            audiences=_texts(parameters, "audiences") or (),
-            metadata=_object(parameters, "metadata"),
-            expires_in=_days(parameters),
-            jwks=jwks,
-            delivery=_delivery(Delivery(), parameters),
-            dpop_bound=parameters.get("dpop") is True,
-            details_types=_texts(parameters, "details_types") or (),
-        )
-        return _issued(issued)
+        members = _members(parameters)
+        return _issued(await create(self._clients, members, by=OPERATOR, gates=True))
 
     async def list(self, parameters: Parameters) -> Json:
         del parameters
@@ -100,23 +90,8 @@ class ClientOperations:
         before = await self._clients.show(_text(parameters, "client_id"))
         if AUTHORIZATION_CODE in before.grant_types:
             raise ClientError(f"{before.id} is a host: signoff hosts delete, and create it anew")
-        dpop, jwks = parameters.get("dpop"), _maybe(parameters, "jwks")
-        if jwks is not None and before.auth_method != "private_key_jwt":
-            raise ClientError(f"{before.id} has a secret, and brings no keys: create another")
-        after = await self._clients.update(
-            before.id,
-            by=OPERATOR,
-            name=_maybe(parameters, "name"),
-            scopes=_texts(parameters, "scopes"),
-            audiences=_texts(parameters, "audiences"),
-            metadata=_object(parameters, "metadata"),
-            expires_in="never" if parameters.get("no_expiry") is True else _days(parameters),
-            delivery=_delivery(before.delivery, parameters),
-            dpop_bound=dpop if isinstance(dpop, bool) else None,
-            jwks=jwks,
-            details_types=_texts(parameters, "details_types"),
-        )
-        return describe(after)
+        members = _members(parameters)
+        return describe(await change(self._clients, before, members, by=OPERATOR))
 
     async def rotate(self, parameters: Parameters) -> Json:
         hours = parameters.get("overlap_hours")
@@ -172,6 +147,7 @@ def describe(client: Client) -> dict[str, Json]:
         "user_code": delivery.user_code,
         "dpop": client.dpop_bound,
         "details_types": " ".join(client.details_types),
+        "jwks": None if client.jwks is None else parse(client.jwks),
         "created_at": _at(client.created_at),
         "expires_at": _at(client.expires_at),
         "last_used_at": _at(client.last_used_at),
@@ -195,25 +171,23 @@ def refusing(operation: Callable[[Parameters], Awaitable[Json]]) -> AdminHandler
     return handler
 
 
-def _delivery(before: Delivery, parameters: Parameters) -> Delivery:
-    mode, endpoint = _maybe(parameters, "delivery"), _maybe(parameters, "notify")
-    algorithm, user_code = _maybe(parameters, "request_signing_alg"), parameters.get("user_code")
-    after = before
-    if mode is not None:
-        kept = None if mode == "poll" else before.notification_endpoint
-        after = replace(after, mode=cast("DeliveryMode", mode), notification_endpoint=kept)
-    if endpoint is not None:
-        after = replace(after, notification_endpoint=endpoint)
-    if algorithm is not None:
-        after = replace(after, request_signing_alg=algorithm)
-    if isinstance(user_code, bool):
-        after = replace(after, user_code=user_code)
-    return after
-
-
-def _days(parameters: Parameters) -> timedelta | None:
-    days = parameters.get("days")
-    return timedelta(days=days) if isinstance(days, int) else None
+def _members(parameters: Parameters) -> dict[str, Json]:
+    """Return what was said, in the names that the settings of a client have; None says nothing."""
+    members = {
+        member: parameters[name]
+        for name, member in _MEMBERS.items()
+        if parameters.get(name) is not None
+    }
+    if parameters.get("no_expiry") is True:
+        members["expiresIn"] = None
+    if parameters.get("no_signing") is True:
+        members[SIGNING_ALG] = None
+    if (jwks := _maybe(parameters, "jwks")) is not None:
+        try:
+            members["jwks"] = parse(jwks)
+        except JsonError as error:
+            raise ClientError(f"the key set is not JSON: {error}") from error
+    return members
 
 
 def _at(moment: datetime | None) -> str | None:
@@ -225,21 +199,8 @@ def _maybe(parameters: Parameters, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _object(parameters: Parameters, name: str) -> Mapping[str, Json] | None:
-    value = parameters.get(name)
-    return value if isinstance(value, dict) else None
-
-
 def _text(parameters: Parameters, name: str) -> str:
     value = _maybe(parameters, name)
     if value is None:
         raise ClientError(f"{name} is missing")
     return value
-
-
-def _texts(parameters: Parameters, name: str) -> list[str] | None:
-    """Return a list of texts; an empty list is one, no list means nothing was said."""
-    values = parameters.get(name)
-    if not isinstance(values, list):
-        return None
-    return [value for value in values if isinstance(value, str)]

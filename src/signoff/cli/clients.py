@@ -3,7 +3,7 @@
 Parse, print, exit. What the options mean stands in `app.client_operations`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -75,6 +75,28 @@ def settings(command: Command) -> Command:
     return command
 
 
+def removals(command: Command) -> Command:
+    """Give a command the options that take a setting away."""
+    for option in reversed((
+        click.option("--no-scopes", is_flag=True, help="It may ask for no scope any more."),
+        click.option(
+            "--no-audiences", is_flag=True, help="Its tokens are for no resource any more."
+        ),
+        click.option("--no-details-types", is_flag=True, help="It asks for no details any more."),
+        click.option("--no-sign", is_flag=True, help="Its requests need no signature any more."),
+        click.option("--no-expiry", is_flag=True, help="It does not expire any more."),
+    )):
+        command = option(command)
+    return command
+
+
+_REMOVED: Final[Mapping[str, tuple[str, str]]] = {
+    "no_scopes": ("scopes", "--scope"),
+    "no_audiences": ("audiences", "--audience"),
+    "no_details_types": ("details_types", "--details-type"),
+    "no_sign": ("algorithm", "--sign"),
+    "no_expiry": ("days", "--days"),
+}
 _jwks = click.option(
     "--jwks",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -95,9 +117,10 @@ def clients() -> None:
     multiple=True,
     default=("client_credentials",),
     show_default=True,
-    type=click.Choice(["client_credentials", "ciba", "refresh_token"]),
-    help="How it gets tokens: as itself, by asking a person (ciba), and again without asking, "
-    "where the person said that it lasts (refresh_token). Repeat.",
+    type=click.Choice(["client_credentials", "ciba", "device_code", "refresh_token"]),
+    help="How it gets tokens: as itself, by asking a person (ciba), by a code that a person types "
+    "(device_code), and again without asking, where the person said that it lasts "
+    "(refresh_token). Repeat.",
 )
 @click.option(
     "--role",
@@ -156,9 +179,9 @@ def show_client(client_id: str, data_dir: Path, config: Path, *, json_: bool) ->
 @clients.command("update")
 @click.argument("client_id")
 @click.option("--name", help="What people see it called.")
-@click.option("--no-expiry", is_flag=True, help="It does not expire any more.")
 @_jwks
 @settings
+@removals
 @as_json
 @data_dir_option
 @config_option
@@ -169,13 +192,17 @@ def update_client(
     data_dir: Path,
     config: Path,
     *,
-    no_expiry: bool,
     json_: bool,
     **given: Any,
 ) -> None:
     """Change what is given of a client; the rest stays. Lists and metadata replace all it had."""
-    if no_expiry and given["days"] is not None:
-        raise click.UsageError("--days and --no-expiry say two things: give one")
+    for removal, (kept, option) in _REMOVED.items():
+        if given[removal] and given[kept]:
+            opposite = "--" + removal.replace("_", "-")
+            raise click.UsageError(f"{option} and {opposite} say two things: give one")
+    emptied: dict[str, Json] = {
+        name: [] for name in ("scopes", "audiences", "details_types") if given[f"no_{name}"]
+    }
     members = _ask(
         data_dir,
         config,
@@ -183,8 +210,10 @@ def update_client(
         given,
         client_id=client_id,
         name=name,
-        no_expiry=no_expiry,
+        no_expiry=given["no_expiry"],
+        no_signing=given["no_sign"],
         jwks=None if jwks is None else jwks.read_text(),
+        **emptied,
     )
     out(document(members) if json_ else shown(members))
 

@@ -152,6 +152,8 @@ class MachineClients:
             ClientError: there is no such client, or a value is wrong.
         """
         before = await self.show(client_id)
+        if jwks is not None and before.auth_method != "private_key_jwt":
+            raise ClientError(f"{client_id} has a secret, and brings no keys: create another")
         after = replace(
             before,
             name=before.name if name is None else name,

@@ -8,12 +8,24 @@ from typing import Final
 
 from signoff.approvals.service import MAX_REASON
 from signoff.canonical import Json
+from signoff.oauth.client_settings import (
+    DELIVERY_MODE,
+    DETAILS_TYPES,
+    DPOP_BOUND,
+    MOST_DAYS,
+    NOTIFICATION_ENDPOINT,
+    SIGNING_ALG,
+    USER_CODE,
+)
+from signoff.oauth.delivery import MODES
 from signoff.oauth.openapi import Beside
+from signoff.tokens.verify import ASSERTION_ALGORITHMS
 from signoff.web.machine_clients import SCOPE
 
 _ERROR: Final[Json] = {"$ref": "#/components/responses/Error"}
 _TEXT: Final[Json] = {"type": "string"}
-_TEXTS: Final[Json] = {"type": "array", "items": _TEXT}
+_LIST: Final[Mapping[str, Json]] = {"type": "array", "items": _TEXT}
+_TEXTS: Final[Json] = dict(_LIST)
 _FLAG: Final[Json] = {"type": "boolean"}
 _TIME: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
 _DONE: Final[Json] = {
@@ -36,16 +48,47 @@ _SETTINGS: Final[Mapping[str, Json]] = {
     "expiresIn": {
         "type": ["integer", "null"],
         "minimum": 1,
-        "maximum": 3650,
+        "maximum": MOST_DAYS,
         "description": "Days; null is for ever.",
     },
-    "authorizationDetailsTypes": _TEXTS,
-    "dpopBoundAccessTokens": _FLAG,
+    "jwks": {
+        "type": "object",
+        "description": "Its public keys (RFC 7517): it signs, and has no secret. A client that "
+        "was made with a secret takes none.",
+    },
+    DETAILS_TYPES: _TEXTS,
+    DPOP_BOUND: _FLAG,
+    DELIVERY_MODE: {"enum": [*MODES], "description": "How it hears of decisions (CIBA Core §5)."},
+    NOTIFICATION_ENDPOINT: {
+        "type": ["string", "null"],
+        "description": "Where a ping or push goes: an https URL.",
+    },
+    SIGNING_ALG: {
+        "enum": [*ASSERTION_ALGORITHMS, None],
+        "description": "Every request of its is a request object, signed by this algorithm.",
+    },
+    USER_CODE: {"type": "boolean", "description": "It asks its user for a code."},
+}
+_NEW: Final[Mapping[str, Json]] = {
+    **_SETTINGS,
+    "grantTypes": {
+        **_LIST,
+        "description": "client_credentials (the default), refresh_token, and the grants of CIBA "
+        "and of devices by their URN, or as ciba and device_code.",
+    },
+    "role": {
+        "enum": ["machine"],
+        "description": "A gate is made at the terminal only: signoff clients create --role gate.",
+    },
 }
 _CLIENT: Final[Mapping[str, Json]] = {
     **dict.fromkeys(("id", "clientId", "name"), _TEXT),
-    **dict.fromkeys(("scopes", "audiences", "grantTypes", "authorizationDetailsTypes"), _TEXTS),
-    **dict.fromkeys(("dpopBoundAccessTokens", "disabled"), _FLAG),
+    **dict.fromkeys(("scopes", "audiences", "grantTypes", DETAILS_TYPES), _TEXTS),
+    **dict.fromkeys((DPOP_BOUND, USER_CODE, "disabled"), _FLAG),
+    DELIVERY_MODE: {"enum": [*MODES]},
+    NOTIFICATION_ENDPOINT: {"type": ["string", "null"]},
+    SIGNING_ALG: {"type": ["string", "null"]},
+    "jwks": {"type": ["object", "null"]},
     "metadata": {"type": "object"},
     "startingCharacters": {"type": ["string", "null"]},
     **dict.fromkeys(("createdAt", "updatedAt", "expiresAt", "lastUsedAt"), _TIME),
@@ -92,7 +135,7 @@ def described() -> Beside:
 def _paths() -> dict[str, Json]:
     client, host = "/m2m/clients/{id}", "/m2m/hosts/{id}"
     made = {**_CLIENT, **_SECRET}
-    create = _body({**_SETTINGS, "grantTypes": _TEXTS}, "name")
+    create = _body(_NEW, "name")
     changes = _body({**_SETTINGS, "disabled": _FLAG})
     entered = _body(
         {"name": _SETTINGS["name"], "redirectUris": _TEXTS, "confidential": _FLAG, "device": _FLAG},

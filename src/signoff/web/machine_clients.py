@@ -1,8 +1,8 @@
 """The admin API of machine clients: /m2m/clients, for a machine with the scope or for an admin.
 
 Owns who may come in and the JSON of a client. An admin's session reads anywhere; it changes
-something only over https, because on plain http a cookie alone decides nothing. What a client may
-be stands in `oauth.clients`.
+something only over https, because on plain http a cookie alone decides nothing. How members become
+the settings of a client stands in `oauth.client_settings`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,30 +14,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from signoff.canonical import Json
+from signoff.canonical import Json, parse
 from signoff.catalog.model import User
-from signoff.oauth.clients import (
-    AUTHORIZATION_CODE,
-    CLIENT_CREDENTIALS,
-    Client,
-    ClientError,
-    Issued,
+from signoff.oauth.client_settings import (
+    CHANGED,
+    CHOSEN,
+    DELIVERY_MODE,
+    DETAILS_TYPES,
+    DPOP_BOUND,
+    NOTIFICATION_ENDPOINT,
+    SIGNING_ALG,
+    USER_CODE,
+    change,
+    create,
 )
+from signoff.oauth.clients import AUTHORIZATION_CODE, Client, ClientError, Issued
 from signoff.oauth.machine_clients import MachineClients
 from signoff.oauth.revocation import Revocations
 from signoff.resource import ResourceError, ResourceVerifier, Sent
 from signoff.tokens.keys import KeySource
-from signoff.web.json_api import ApiError, Members, count, endpoint, read_members, text
+from signoff.web.json_api import ApiError, count, endpoint, read_members
 from signoff.web.session import PageError, SignIn
 
 SCOPE: Final = "signoff:clients"
 """What a machine needs to manage clients, in a token for the audience `ISSUER/m2m`."""
-_MOST_DAYS: Final = 3650
-_CREATE: Final = frozenset({
-    *("name", "scopes", "audiences", "metadata", "expiresIn", "grantTypes"),
-    *("authorizationDetailsTypes", "dpopBoundAccessTokens"),
-})
-_UPDATE: Final = _CREATE - {"grantTypes"} | {"disabled"}
+_UPDATE: Final = CHANGED | {"disabled"}
 _ROTATE: Final = frozenset({"overlapHours"})
 
 
@@ -146,19 +147,7 @@ class AdminApi:
         return token.client_id
 
     async def _create(self, request: Request, by: str) -> Json:
-        given = await read_members(request, _CREATE)
-        issued = await self.clients.create(
-            name=text(given, "name"),
-            by=by,
-            scopes=_texts(given, "scopes") or (),
-            audiences=_texts(given, "audiences") or (),
-            metadata=_metadata(given),
-            expires_in=_days(given),
-            grant_types=_texts(given, "grantTypes") or (CLIENT_CREDENTIALS,),
-            details_types=_texts(given, "authorizationDetailsTypes") or (),
-            dpop_bound=_flag(given, "dpopBoundAccessTokens") or False,
-        )
-        return _issued(issued)
+        return _issued(await create(self.clients, await read_members(request, CHOSEN), by=by))
 
     async def _list(self, request: Request, by: str) -> Json:
         del by
@@ -173,29 +162,18 @@ class AdminApi:
     async def _update(self, request: Request, by: str) -> Json:
         given = await read_members(request, _UPDATE)
         client = await self._client(request)
-        for name in given.keys() - {"expiresIn"}:
-            if given[name] is None:  # it would change nothing, in silence
-                raise ApiError(400, "invalid_request", f"{name} cannot be null")
-        forever = "expiresIn" in given and given["expiresIn"] is None
-        disabled = _flag(given, "disabled")
-        if set(given) - {"disabled"}:
+        changes = {name: value for name, value in given.items() if name != "disabled"}
+        disabled = given.get("disabled")
+        if "disabled" in given and not isinstance(disabled, bool):
+            raise ApiError(400, "invalid_request", "disabled is true or false")
+        if changes:
             if AUTHORIZATION_CODE in client.grant_types:
                 raise ApiError(
                     400,
                     "invalid_request",
                     "a host is not changed: delete it at /m2m/hosts, and make it anew",
                 )
-            await self.clients.update(
-                client.id,
-                by=by,
-                name=text(given, "name") if "name" in given else None,
-                scopes=_texts(given, "scopes"),
-                audiences=_texts(given, "audiences"),
-                metadata=_metadata(given),
-                expires_in="never" if forever else _days(given),
-                details_types=_texts(given, "authorizationDetailsTypes"),
-                dpop_bound=_flag(given, "dpopBoundAccessTokens"),
-            )
+            await change(self.clients, client, changes, by=by)
         if disabled is True:
             await self.people.disable(client.id, by=by)
             await self.end(client.id)
@@ -242,38 +220,6 @@ def _refused(error: ResourceError) -> ApiError:
     return ApiError(error.status, code, words, headers=error.headers)
 
 
-def _texts(given: Members, name: str) -> list[str] | None:
-    value = given.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ApiError(400, "invalid_request", f"{name} is a list of texts")
-    return cast("list[str]", value)
-
-
-def _flag(given: Members, name: str) -> bool | None:
-    value = given.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise ApiError(400, "invalid_request", f"{name} is true or false")
-    return value
-
-
-def _metadata(given: Members) -> Mapping[str, Json] | None:
-    value = given.get("metadata")
-    if value is not None and not isinstance(value, dict):
-        raise ApiError(400, "invalid_request", "metadata is an object")
-    return value
-
-
-def _days(given: Members) -> timedelta | None:
-    value = given.get("expiresIn")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_DAYS:
-        raise ApiError(400, "invalid_request", f"expiresIn is 1 to {_MOST_DAYS} days")
-    return timedelta(days=value)
-
-
 def _issued(issued: Issued) -> Json:
     return {**_client(issued.client), "clientSecret": issued.secret}
 
@@ -286,8 +232,13 @@ def _client(client: Client) -> dict[str, Json]:
         "scopes": [*client.scopes],
         "audiences": [*client.audiences],
         "grantTypes": cast("list[Json]", sorted(client.grant_types)),
-        "authorizationDetailsTypes": [*client.details_types],
-        "dpopBoundAccessTokens": client.dpop_bound,
+        DETAILS_TYPES: [*client.details_types],
+        DPOP_BOUND: client.dpop_bound,
+        DELIVERY_MODE: client.delivery.mode,
+        NOTIFICATION_ENDPOINT: client.delivery.notification_endpoint,
+        SIGNING_ALG: client.delivery.request_signing_alg,
+        USER_CODE: client.delivery.user_code,
+        "jwks": None if client.jwks is None else parse(client.jwks),
         "metadata": dict(client.metadata),
         "disabled": client.disabled,
         "startingCharacters": client.secret_start,
