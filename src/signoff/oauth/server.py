@@ -31,6 +31,7 @@ from signoff.oauth.grants.refresh_token import RefreshTokenGrant
 from signoff.oauth.host_server import HostParts, host_grants, host_routes
 from signoff.oauth.host_tokens import Minter
 from signoff.oauth.metadata import metadata, well_known_paths
+from signoff.oauth.methods import refusing_other_methods
 from signoff.oauth.openapi import OPENAPI_PATH, Beside, openapi
 from signoff.oauth.outcome import GateEndpoints
 from signoff.oauth.profile import (
@@ -158,7 +159,7 @@ def authorization_server(
     routes += [Route(prefix + OPENAPI_PATH, described) for prefix in prefixes]
     if hosts is not None:
         routes += host_routes(hosts, profile, authenticator, now=now, unavailable=unavailable)
-    return routes
+    return refusing_other_methods(routes)
 
 
 def _document(document: Mapping[str, Json]) -> Endpoint:

@@ -16,6 +16,7 @@ from signoff.approvals.ports import Decided, Mismatch, NotYours, TooLate, Verdic
 from signoff.approvals.request import Approval, Status
 from signoff.approvals.service import MAX_REASON, Approvals
 from signoff.canonical import Json
+from signoff.oauth.methods import refusing_other_methods
 from signoff.web.endings import settled
 from signoff.web.json_api import ApiError, Members, endpoint, read_members, text
 from signoff.web.session import PageError, SignIn, Viewer
@@ -35,11 +36,11 @@ class ApproverApi:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [
+        return refusing_other_methods([
             Route("/ciba/verify", endpoint(self._verify), methods=["GET"]),
             Route("/ciba/authorize", endpoint(self._authorize), methods=["POST"]),
             Route("/ciba/reject", endpoint(self._reject), methods=["POST"]),
-        ]
+        ])
 
     async def _verify(self, request: Request) -> tuple[Json, int]:
         """Tell an eligible person what is asked of them."""

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from signoff.canonical import Json
 from signoff.oauth.clients import ClientError
 from signoff.oauth.hosts import Host
+from signoff.oauth.methods import refusing_other_methods
 from signoff.oauth.operator_hosts import OperatorHosts
 from signoff.web.json_api import ApiError, count, read_members, text
 from signoff.web.machine_clients import AdminApi
@@ -31,12 +32,12 @@ class HostsApi:
         """Return the routes."""
         guarded = self.admin.guarded
         one = "/m2m/hosts/{id}"
-        return [
+        return refusing_other_methods([
             Route("/m2m/hosts", guarded(self._create, status=201), methods=["POST"]),
             Route("/m2m/hosts", guarded(self._list), methods=["GET"]),
             Route(one, guarded(self._show), methods=["GET"]),
             Route(one, guarded(self._delete), methods=["DELETE"]),
-        ]
+        ])
 
     async def _create(self, request: Request, by: str) -> Json:
         given = await read_members(request, _CREATE)

@@ -30,6 +30,7 @@ from signoff.oauth.client_settings import (
 )
 from signoff.oauth.clients import AUTHORIZATION_CODE, Client, ClientError, Issued
 from signoff.oauth.machine_clients import MachineClients
+from signoff.oauth.methods import refusing_other_methods
 from signoff.oauth.revocation import Revocations
 from signoff.resource import ResourceError, ResourceVerifier, Sent
 from signoff.tokens.keys import KeySource
@@ -79,14 +80,14 @@ class AdminApi:
     def routes(self) -> list[Route]:
         """Return the routes."""
         one = "/m2m/clients/{id}"
-        return [
+        return refusing_other_methods([
             Route("/m2m/clients", self.guarded(self._create, status=201), methods=["POST"]),
             Route("/m2m/clients", self.guarded(self._list), methods=["GET"]),
             Route(one, self.guarded(self._show), methods=["GET"]),
             Route(one, self.guarded(self._update), methods=["PUT", "PATCH"]),
             Route(one, self.guarded(self._delete), methods=["DELETE"]),
             Route(f"{one}/rotate", self.guarded(self._rotate), methods=["POST"]),
-        ]
+        ])
 
     def guarded(
         self, handler: Callable[[Request, str], Awaitable[Json]], *, status: int = 200
