@@ -74,13 +74,40 @@ def modern(name: str) -> dict[str, str]:
 
 async def test_the_challenge_names_every_scope_the_call_needs(tmp_path: Path) -> None:
     async with here(tmp_path) as signoff:
-        for scope in ("mcp", "mcp payments", "mcp payments.high other"):
+        for scope in ("mcp", "mcp payments", "payments.high mcp", "offline_access mcp"):
             answer = await post(
                 signoff, token(signoff, scope), call(PAY.name, ARGUMENTS), **modern(PAY.name)
             )
             refused(answer)
         assert signoff.bank.payments == []
         assert await signoff.approvals.inbox("alice") == []
+
+
+def asked_for(answer: httpx2.Response) -> str:
+    """Return what a host asks for that takes the challenge at its word."""
+    assert answer.status_code == 403
+    return answer.headers["www-authenticate"].partition('scope="')[2].partition('"')[0]
+
+
+async def test_a_host_that_asks_for_what_it_is_told_loses_nothing_that_it_had(
+    tmp_path: Path,
+) -> None:
+    """MCP authorization, scope selection: each challenge asks for the old scopes with the new."""
+    look = replace(gate_parts.READ, scopes=("accounts",))
+    async with running(tmp_path, tools=(PAY, look)) as signoff:
+        reads, pays = call(look.name, {"account": "a"}), call(PAY.name, ARGUMENTS)
+        first = asked_for(await post(signoff, token(signoff, "mcp openid"), reads))
+        assert first == "mcp accounts openid"
+        second = asked_for(await post(signoff, token(signoff, first), pays))
+        assert second == "mcp accounts openid payments payments.high"
+        async with client(signoff.url, token=token(signoff, second)) as it:
+            assert not (await it.call_tool(look.name, {"account": "a"})).is_error
+            work = asyncio.create_task(it.call_tool(PAY.name, ARGUMENTS))
+            await signoff.decide()
+            assert not (await work).is_error
+        # What a batch needs is asked for at once, so that nobody is asked twice.
+        both = await post(signoff, token(signoff, "mcp"), [reads, {**pays, "id": 2}])
+        assert asked_for(both) == "mcp accounts payments payments.high"
 
 
 @pytest.mark.parametrize("era", [LEGACY, MODERN])

@@ -35,6 +35,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Hous
     folder = tmp_path_factory.mktemp("hosts")
     spec = yaml.safe_load((ROOT / "openapi_specs" / "bank.yaml").read_text())
     spec["paths"]["/accounts"]["get"]["x-mcp"] = {"scopes": ["accounts.read"]}
+    transactions = spec["paths"]["/accounts/{account_id}/transactions"]["get"]
+    transactions["x-mcp"] = {"scopes": ["transactions.read"]}
     path = folder / "bank.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     port = free_port()
@@ -87,6 +89,28 @@ async def test_a_tool_that_needs_more_asks_the_person_again(house: House, person
     assert _asked_scope(host) == [more - {"accounts.read"}, more]
     assert host.memory.tokens is not None
     assert set(str(host.memory.tokens.scope).split()) == more
+
+
+async def test_a_host_that_needs_more_twice_is_asked_once_each_and_keeps_both(
+    house: House, person: SignIn
+) -> None:
+    host = Host(house.server, await person(house.server))
+    every = ["mcp", "offline_access", "accounts.read", "transactions.read"]
+    async with host.connected() as client:
+        await client.list_tools()
+        for _ in range(2):
+            for tool, arguments in (
+                ("list_accounts", {}),
+                ("list_transactions", {"account_id": "checking"}),
+            ):
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, text(result)
+    assert _asked_scope(host) == [{*every[:2]}, {*every[:3]}, {*every}]
+    # A host that is started anew knows of its scopes by its tokens alone.
+    again = Host(house.server, host.person, memory=host.memory, port=host.port)
+    async with again.connected() as client:
+        assert not (await client.call_tool("list_accounts", {})).is_error
+    assert again.asked == []
 
 
 async def test_a_host_that_the_operator_made_known_signs_in_without_registering(

@@ -1,8 +1,9 @@
 """Tools that need more than the door: 403 with what is missing, before the tool is looked at.
 
 Owns reading which tool a message means, also inside `execute_tool` and `repeat_call`, and the
-challenge (RFC 6750 §3.1, MCP authorization: scope step-up). The JSON body decides, never a header
-beside it. Callers whose credential is not limited by scopes pass.
+challenge (RFC 6750 §3.1, MCP authorization: scope step-up): what the token has and what is missing.
+The JSON body decides, never a header beside it. Callers whose credential is not limited by scopes
+pass.
 """
 
 import json
@@ -69,13 +70,15 @@ class StepUp:
         for tool, arguments in _called(cast("Json", scope[MESSAGE_KEY])):
             needed |= await self._needed(caller, tool, arguments)
         if not needed <= held:
-            await self._refuse(send, needed, scheme=cast("str", scope[SCHEME_KEY]))
+            await self._refuse(send, needed | held, scheme=cast("str", scope[SCHEME_KEY]))
             return
         await self._app(scope, receive, send)
 
-    async def _refuse(self, send: Send, needed: set[str], *, scheme: str) -> None:
-        # All that the call needs: a client asks for the union with what it had.
-        wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, needed - {SCOPE}))])
+    async def _refuse(self, send: Send, scopes: set[str], *, scheme: str) -> None:
+        # What the call needs and what the token has: a host that asks for just this loses nothing.
+        # MCP authorization, scope selection: no challenge asks for `offline_access`.
+        apart = {SCOPE, "offline_access"}
+        wanted = " ".join([SCOPE, *sorted(filter(_TOKEN.fullmatch, scopes - apart))])
         reason = "this tool needs a scope that the token does not have"
         challenge = (
             f'{scheme} error="insufficient_scope", error_description="{reason}", '
