@@ -229,7 +229,7 @@ class ResourceVerifier:
             raise refuse("invalid_token", "the scheme is not that of the token")
         jkt = str(confirmation.get("jkt"))
         try:
-            self._proofs.check(sent, access_token=token, jkt=jkt, now=self._now())
+            self._proofs.check(sent, access_token=token, jkt=jkt, sub=verified.sub, now=self._now())
         except TokenError as error:
             raise refuse("invalid_dpop_proof", str(error)) from error
 

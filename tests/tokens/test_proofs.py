@@ -1,6 +1,7 @@
 """The proofs a resource has seen: none is forgotten while it could be taken again."""
 
 from datetime import datetime
+from itertools import count
 
 import pytest
 
@@ -12,8 +13,23 @@ from signoff.tokens.keys import TokenError
 URL = "https://api.example/accounts"
 
 
-def take(proofs: Proofs, sent: Sent, holder: KeyHolder, now: datetime) -> None:
-    proofs.check(sent, access_token="token", jkt=holder.jkt, now=now)
+def take(
+    proofs: Proofs, sent: Sent, holder: KeyHolder, now: datetime, *, sub: str | None = None
+) -> None:
+    """Take a proof of a token whose subject is the holder's own, or `sub`."""
+    jkt = holder.jkt
+    proofs.check(sent, access_token="token", jkt=jkt, sub=sub or jkt, now=now)
+
+
+def fill(proofs: Proofs, holder: KeyHolder, now: datetime, *, sub: str | None = None) -> int:
+    """Take as many proofs as there is room for, and return how many there were."""
+    for number in count():
+        try:
+            take(proofs, holder.sent("GET", URL, "token"), holder, now, sub=sub)
+        except TokenError as error:
+            assert "too many proofs" in str(error)  # noqa: PT017 — the end of the loop
+            return number
+    raise AssertionError
 
 
 def holder(clock: TurnedClock) -> KeyHolder:
@@ -21,7 +37,7 @@ def holder(clock: TurnedClock) -> KeyHolder:
 
 
 def test_a_flood_of_proofs_brings_no_earlier_one_back(clock: TurnedClock) -> None:
-    proofs, victim, loud = Proofs(limit=10, of_key=8), holder(clock), holder(clock)
+    proofs, victim, loud = Proofs(limit=32), holder(clock), holder(clock)
     stolen = victim.sent("GET", URL, "token")
     take(proofs, stolen, victim, clock())
     for _ in range(8):
@@ -34,7 +50,7 @@ def test_a_flood_of_proofs_brings_no_earlier_one_back(clock: TurnedClock) -> Non
 
 
 def test_who_sends_many_keeps_nobody_else_out(clock: TurnedClock) -> None:
-    proofs, quiet, loud = Proofs(limit=100, of_key=3), holder(clock), holder(clock)
+    proofs, quiet, loud = Proofs(limit=12), holder(clock), holder(clock)
     for _ in range(3):
         take(proofs, loud.sent("GET", URL, "token"), loud, clock())
     with pytest.raises(TokenError, match="too many proofs"):
@@ -42,8 +58,24 @@ def test_who_sends_many_keeps_nobody_else_out(clock: TurnedClock) -> None:
     take(proofs, quiet.sent("GET", URL, "token"), quiet, clock())
 
 
+def test_who_sends_many_by_many_keys_keeps_nobody_else_out(clock: TurnedClock) -> None:
+    """Whoever may have tokens may have each bound to a key of its own."""
+    proofs, quiet = Proofs(limit=400), holder(clock)
+    taken = [fill(proofs, holder(clock), clock(), sub="mallory") for _ in range(40)]
+    assert sum(taken) == 100
+    for _ in range(50):
+        take(proofs, quiet.sent("GET", URL, "token"), quiet, clock())
+
+
+def test_many_who_send_many_leave_room_for_one_more(clock: TurnedClock) -> None:
+    proofs, quiet = Proofs(limit=400), holder(clock)
+    assert all(fill(proofs, holder(clock), clock()) for _ in range(8))
+    for _ in range(5):
+        take(proofs, quiet.sent("GET", URL, "token"), quiet, clock())
+
+
 def test_where_all_the_room_is_taken_nobody_gets_in(clock: TurnedClock) -> None:
-    proofs, holders = Proofs(limit=3, of_key=1), [holder(clock) for _ in range(4)]
+    proofs, holders = Proofs(limit=3), [holder(clock) for _ in range(4)]
     for one in holders[:3]:
         take(proofs, one.sent("GET", URL, "token"), one, clock())
     with pytest.raises(TokenError, match="too many proofs"):
@@ -51,7 +83,7 @@ def test_where_all_the_room_is_taken_nobody_gets_in(clock: TurnedClock) -> None:
 
 
 def test_what_is_too_old_to_be_taken_again_makes_room(clock: TurnedClock) -> None:
-    proofs, one = Proofs(limit=2, of_key=2), holder(clock)
+    proofs, one = Proofs(limit=8), holder(clock)
     old = one.sent("GET", URL, "token")
     take(proofs, old, one, clock())
     take(proofs, one.sent("GET", URL, "token"), one, clock())

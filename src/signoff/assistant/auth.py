@@ -173,7 +173,9 @@ class AccessTokens:
             return Turned(code="invalid_token", reason="a token bound to a key is no bearer token")
         jkt = str(confirmation.get("jkt"))
         try:
-            self._proofs.check(sent, access_token=token, jkt=jkt, now=self._now())
+            self._proofs.check(
+                sent, access_token=token, jkt=jkt, sub=str(claims["sub"]), now=self._now()
+            )
         except TokenError as error:
             _log.info("a DPoP proof: %s", error)
             return Turned(code="invalid_dpop_proof", reason="the DPoP proof does not hold")

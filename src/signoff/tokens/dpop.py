@@ -21,7 +21,7 @@ MAX_AGE: Final = timedelta(seconds=300)
 _MAX_BYTES: Final = 8192
 _MAX_JTI: Final = 256
 _MAX_PROOFS: Final = 200_000
-_MAX_OF_KEY: Final = 50_000  # of ten minutes: some eighty requests a second
+_SHARE: Final = 3  # one alone has a quarter: of ten minutes, some eighty requests a second
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -95,17 +95,18 @@ class Sent:
 class Proofs:
     """The proofs a resource has seen, in memory: each is taken once while it is young.
 
-    None is forgotten before: where there is no room for another, the request is refused. A key has
-    room of its own, so that whoever sends many keeps nobody else out.
+    None is forgotten before: where there is no room for another, the request is refused. A token's
+    subject may have a third of the room that is left: whoever sends many, by however many keys,
+    keeps nobody else out.
     """
 
-    def __init__(self, *, limit: int = _MAX_PROOFS, of_key: int = _MAX_OF_KEY) -> None:
-        self._limit, self._of_key = limit, of_key
-        self._seen: dict[tuple[str, str], datetime] = {}
+    def __init__(self, *, limit: int = _MAX_PROOFS) -> None:
+        self._limit = limit
+        self._seen: dict[tuple[str, str], tuple[datetime, str]] = {}
         self._count: Counter[str] = Counter()
 
-    def check(self, sent: Sent, *, access_token: str, jkt: str, now: datetime) -> None:
-        """Take the proof of a request: for this token, by the key it is bound to, once.
+    def check(self, sent: Sent, *, access_token: str, jkt: str, sub: str, now: datetime) -> None:
+        """Take the proof of a request: for this token of `sub`, by the key it is bound to, once.
 
         Raises:
             TokenError: anything does not hold.
@@ -122,21 +123,23 @@ class Proofs:
         self._forget(now)
         if (jkt, proof.jti) in self._seen:
             raise TokenError("the proof was used before")
-        if len(self._seen) >= self._limit or self._count[jkt] >= self._of_key:
+        # Whoever may have tokens may have each bound to another key: a key is nobody.
+        if self._count[sub] * _SHARE >= self._limit - len(self._seen):
             raise TokenError("too many proofs are young")
-        self._seen[jkt, proof.jti] = proof.expires_at
-        self._count[jkt] += 1
+        self._seen[jkt, proof.jti] = proof.expires_at, sub
+        self._count[sub] += 1
 
     def _forget(self, now: datetime) -> None:
         """Forget what is too old to be taken again, in the order it came."""
         while self._seen:
             oldest = next(iter(self._seen))
-            if self._seen[oldest] > now:
+            expires_at, sub = self._seen[oldest]
+            if expires_at > now:
                 return
             del self._seen[oldest]
-            self._count[oldest[0]] -= 1
-            if not self._count[oldest[0]]:
-                del self._count[oldest[0]]
+            self._count[sub] -= 1
+            if not self._count[sub]:
+                del self._count[sub]
 
 
 def _same_place(url: str) -> tuple[str, str, int | None, str] | None:
