@@ -287,6 +287,37 @@ async def test_a_registration_is_replaced_whole(house: HostHouse) -> None:
     assert (await alice.ask(query(host["client_id"]))).status_code == 400
 
 
+async def test_a_host_that_changes_itself_all_the_time_is_told_to_come_back(
+    house: HostHouse, clock: TurnedClock
+) -> None:
+    """Anybody may register, and what each change leaves in the store and the audit stays."""
+    host, quiet = await house.register(), await house.register()
+    where, token = manage(host)
+
+    async def rename(number: int) -> httpx2.Response:
+        body = registration(client_id=host["client_id"], client_name=f"Number {number}")
+        return await house.http.put(where, headers=token, json=body)
+
+    for number in range(20):
+        assert (await rename(number)).status_code == 200
+    rows = await house.database.fetch_all("SELECT count(*) AS n FROM audit")
+    for number in range(20, 25):
+        answer = await rename(number)
+        refused(answer, "temporarily_unavailable", status=429)
+        assert answer.headers["retry-after"] == "60"
+    assert await house.database.fetch_all("SELECT count(*) AS n FROM audit") == rows
+    told = (await house.http.get(where, headers=token)).json()
+    assert told["client_name"] == "Number 19"
+    # Nobody else waits for it, and it can always leave.
+    where_quiet, token_quiet = manage(quiet)
+    body = registration(client_id=quiet["client_id"])
+    assert (await house.http.put(where_quiet, headers=token_quiet, json=body)).status_code == 200
+    clock.turn(60)
+    assert (await rename(26)).status_code == 200
+    assert (await rename(27)).status_code == 429
+    assert (await house.http.delete(where, headers=token)).status_code == 204
+
+
 @pytest.mark.parametrize(
     ("changed", "error"),
     [

@@ -203,7 +203,7 @@ def _registration() -> dict[str, Json]:
                 "summary": "Replace a registration",
                 **managed,
                 "requestBody": body,
-                "responses": _responses("200", told, "400", "401", "413", "503"),
+                "responses": _responses("200", told, "400", "401", "413", "429", "503"),
             },
             "delete": {
                 "summary": "Delete a registration and all it was given",

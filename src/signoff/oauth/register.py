@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Literal, Protocol, assert_never, cast
 
 from starlette.requests import Request
 
@@ -22,12 +22,15 @@ from signoff.oauth.clients import (
 )
 from signoff.oauth.errors import OAuthError, busy
 from signoff.oauth.hosts import HOST_GRANTS, Host, RedirectError, check_redirect_uris
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
 from signoff.oauth.profile import REGISTER_PATH, Profile
 
 _MAX_BYTES: Final = 65_536
 _MAX_TOKEN: Final = 256
 _METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
 _RETRY_AFTER_S: Final = 60
+_REPLACEMENTS: Final = TokenPace(per_hour=60, burst=20)
+"""Anybody may register, and each change is kept and audited."""
 # Dropped in silence, a host would think that it has them.
 _NOT_TAKEN: Final[Mapping[str, str]] = {
     "software_statement": "software statements are not taken",
@@ -80,9 +83,15 @@ class RegistrationStore(Protocol):
         ...
 
     async def replace(
-        self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
-    ) -> bool:
-        """Replace what a host says of itself; False when it is gone."""
+        self,
+        client_id: str,
+        claims: Claims,
+        *,
+        secret: bytes | None,
+        token: bytes,
+        pace: TokenPace,
+    ) -> TokenRecord:
+        """Replace what a host says of itself, if it is there and so soon."""
         ...
 
     async def unregister(self, client_id: str, *, token: bytes) -> bool:
@@ -142,16 +151,24 @@ class RegistrationEndpoints:
         had_secret = found.claims.auth_method != "none"
         needs_secret = claims.auth_method != "none"
         secret = self._new_token(32) if needs_secret and not had_secret else None
-        if not await self._store.replace(
+        replaced = await self._store.replace(
             client_id,
             claims,
             secret=None if secret is None else hash_secret(secret),
             token=hash_secret(token),
-        ):
-            raise _not_yours()
-        return self._answer(
-            client_id, claims, at=_issued_at(found.host), secret=secret, token=token
+            pace=_REPLACEMENTS,
         )
+        match replaced:
+            case Recorded():
+                return self._answer(
+                    client_id, claims, at=_issued_at(found.host), secret=secret, token=token
+                )
+            case TooSoon(retry_after_s=retry_after_s):
+                raise busy(retry_after_s=retry_after_s, status=429)
+            case MayNot():
+                raise _not_yours()
+            case _:
+                assert_never(replaced)
 
     async def unregister(self, http: Request) -> Mapping[str, Json]:
         """Delete the registration; every token it got ends with it."""
