@@ -8,6 +8,7 @@ import pytest
 from signoff.storage.people import SqlitePeople
 from signoff.storage.sessions import Sessions
 from signoff.storage.sqlite import Database
+from signoff.storage.user_codes import SqliteUserCodes
 
 
 async def test_what_is_kept_follows_every_change(database: Database) -> None:
@@ -88,6 +89,20 @@ async def test_nobody_is_served_while_what_somebody_has_cannot_be_ended(
         await SqlitePeople(database).keep_only({"bob"})
     rows = await database.fetch_all("SELECT user_id FROM login_codes")
     assert [row["user_id"] for row in rows] == ["alice"], "all of it or nothing"
+
+
+async def test_the_user_code_of_somebody_who_is_gone_is_no_later_persons(
+    database: Database,
+) -> None:
+    codes = SqliteUserCodes(database)
+    for user in ("alice", "bob"):
+        await codes.keep(user, salt=b"salt", hash=b"hash", by="operator")
+        assert await codes.count(user, "client_x", most=1)
+    await SqlitePeople(database).keep_only({"bob"})
+    assert (await codes.load("alice"), await codes.load("bob")) == (None, (b"salt", b"hash"))
+    # The wrong tries are of the code that is gone, and those of another's stay.
+    assert await codes.count("alice", "client_x", most=1)
+    assert not await codes.count("bob", "client_x", most=1)
 
 
 async def refusing(database: Database) -> None:

@@ -35,9 +35,13 @@ WHERE (status = 'pending' AND client_id = :id)
 GONE: Final = """
 SELECT user_id AS id FROM sessions WHERE user_id NOT IN (SELECT value FROM json_each(:users))
 UNION SELECT user_id FROM login_codes WHERE user_id NOT IN (SELECT value FROM json_each(:users))
+UNION SELECT user_id FROM user_codes WHERE user_id NOT IN (SELECT value FROM json_each(:users))
 UNION SELECT user_id FROM consents
   WHERE revoked_at IS NULL AND user_id NOT IN (SELECT value FROM json_each(:users))
 """
+# Whoever comes later by the same id is asked by nobody's programs that know the old code.
+END_USER_CODE: Final = "DELETE FROM user_codes WHERE user_id = :id"
+END_TRIES: Final = "DELETE FROM user_code_tries WHERE user_id = :id"
 CONSENTS_OF: Final = "SELECT id FROM consents WHERE user_id = :id AND revoked_at IS NULL"
 ORPHANED: Final = """
 SELECT * FROM approval_cards
@@ -96,8 +100,8 @@ class SqlitePeople:
     async def keep_only(self, users: Collection[str]) -> None:
         """End what people have who are not among `users` any more. For the start of a server.
 
-        Their sign-ins, what they let act for them, and what only they could decide, or have
-        decided and nobody fetched. Somebody of the same id who comes later begins anew.
+        Their sign-ins and user codes, what they let act for them, and what only they could decide,
+        or have decided and nobody fetched. Somebody of the same id who comes later begins anew.
 
         Raises:
             StorageError: the store takes no writes, and all of it still holds.
@@ -112,6 +116,8 @@ class SqlitePeople:
                 tx.audit(AuditEvent(event="account.removed", subject=row["id"], actor="system"))
                 tx.execute(END_SESSIONS, gone)
                 tx.execute(END_LOGIN_CODES, gone)
+                tx.execute(END_USER_CODE, gone)
+                tx.execute(END_TRIES, gone)
                 for consent in tx.all(CONSENTS_OF, gone):
                     consents.revoke(tx, consent["id"], why="user_removed", by="system")
             _end(tx, tx.all(ORPHANED, params), actor="system")
