@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
+from starlette.applications import Starlette
 
 from as_parts import BANK, ISSUER, Provider, basic, running_provider
 from signed_in import Site, site
 from signoff.app.client_operations import ClientOperations
 from signoff.cli.main import main
+from signoff.oauth import forms
 from signoff.oauth.client_settings import CHANGED
 from signoff.oauth.clients import CIBA, DEVICE_CODE
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.web.machine_clients import SCOPE
+from trickle import trickled
 
 ROOT = Path(__file__).parents[2]
 ENDPOINT = "https://client.example/callback"
@@ -273,3 +276,23 @@ def test_a_file_that_holds_no_keys_is_refused_at_the_terminal(
     refused = run("clients", "create", "shop", "--jwks", str(public))
     assert refused.exit_code == 1
     assert "Traceback" not in refused.output
+
+
+async def test_a_body_that_never_ends_or_has_two_types_is_given_up(
+    here: Site, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "BODY_DEADLINE_S", 0.01)
+    alice = await here.enter("alice")
+    json_ = {"content-type": "application/json"}
+    for path, who in (("/m2m/clients", admin), ("/m2m/hosts", admin), ("/ciba/reject", alice)):
+        status, headers, body = await trickled(
+            Starlette(routes=here.routes), "POST", path, {"host": "localhost:8420", **json_, **who}
+        )
+        assert (status, headers["cache-control"]) == (408, "no-store"), path
+        assert json.loads(body) == {
+            "error": "invalid_request",
+            "error_description": "the body took too long",
+        }
+        types = [("content-type", "application/json"), ("content-type", "text/plain")]
+        answer = await here.http.post(path, content=b"{}", headers=[*types, *who.items()])
+        assert answer.status_code == 415, path

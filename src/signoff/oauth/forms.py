@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
-from signoff.oauth.errors import OAuthError
+from signoff.oauth.errors import ErrorCode, OAuthError
 
 MAX_BYTES: Final = 1_048_576
 """A `tool_call` shows up to 64 KiB of body, escaped twice over; nobody else needs as much."""
@@ -77,8 +77,12 @@ def _is_form(content_type: str) -> bool:
     return media_type.strip().lower() == _MEDIA_TYPE and charset in ("", "charset=utf-8")
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(
+    request: Request, *, most: int = MAX_BYTES, code: ErrorCode = "invalid_request"
+) -> bytes:
     """Return the body, bounded in size and time: a stranger who trickles holds nothing for long.
+
+    `code` is what the endpoint calls a body that it does not take.
 
     Raises:
         OAuthError: it is too large, or did not arrive.
@@ -89,11 +93,11 @@ async def read_body(request: Request) -> bytes:
         async with asyncio.timeout(BODY_DEADLINE_S):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > MAX_BYTES:
-                    raise OAuthError("invalid_request", "the body is too large", status=413)
+                if size > most:
+                    raise OAuthError(code, "the body is too large", status=413)
                 parts.append(chunk)
     except TimeoutError:
-        raise OAuthError("invalid_request", "the body took too long", status=408) from None
+        raise OAuthError(code, "the body took too long", status=408) from None
     return b"".join(parts)
 
 

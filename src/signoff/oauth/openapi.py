@@ -190,7 +190,7 @@ def _registration() -> dict[str, Json]:
             "post": {
                 "summary": "Register a host (RFC 7591)",
                 "requestBody": body,
-                "responses": _responses("201", told, "400", "413", "429", "503"),
+                "responses": _responses("201", told, "400", "408", "413", "429", "503"),
             }
         },
         REGISTER_PATH + "/{client_id}": {
@@ -203,7 +203,7 @@ def _registration() -> dict[str, Json]:
                 "summary": "Replace a registration",
                 **managed,
                 "requestBody": body,
-                "responses": _responses("200", told, "400", "401", "413", "429", "503"),
+                "responses": _responses("200", told, "400", "401", "408", "413", "429", "503"),
             },
             "delete": {
                 "summary": "Delete a registration and all it was given",

@@ -21,6 +21,7 @@ from signoff.oauth.clients import (
     is_name,
 )
 from signoff.oauth.errors import OAuthError, busy
+from signoff.oauth.forms import content_type_of, read_body
 from signoff.oauth.hosts import HOST_GRANTS, Host, RedirectError, check_redirect_uris
 from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
 from signoff.oauth.profile import REGISTER_PATH, Profile
@@ -223,16 +224,12 @@ def _issued_at(host: Host) -> datetime:
 
 
 async def _read(http: Request) -> Mapping[str, Json]:
-    media_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = content_type_of(http).partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise _metadata("the body must be application/json")
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > _MAX_BYTES:
-            raise OAuthError("invalid_client_metadata", "the body is too large", status=413)
+    body = await read_body(http, most=_MAX_BYTES, code="invalid_client_metadata")
     try:
-        value = parse(bytes(body))
+        value = parse(body)
     except (JsonError, ValueError):
         raise _metadata("the body is not JSON") from None
     if not isinstance(value, dict):

@@ -201,7 +201,7 @@ def _managed(
     with_body: dict[str, Json] = {} if body is None else {"requestBody": body}
     parameters = [] if path is None else [path]
     refused = ("400", "401", "403", *(() if path is None else ("404",)))
-    refused += () if body is None else ("413", "415")
+    refused += () if body is None else ("408", "413", "415")
     return {
         "summary": summary,
         "security": [{"manager": []}, {"session": []}],
@@ -217,7 +217,7 @@ def _decision(summary: str, more: Mapping[str, Json]) -> dict[str, Json]:
         "security": [{"session": []}],
         "requestBody": _body({**_MEANT, **more}, *_MEANT),
         "responses": _responses(
-            "200", _object(_DECIDED), *("400", "401", "403", "404", "409", "413", "415")
+            "200", _object(_DECIDED), *("400", "401", "403", "404", "408", "409", "413", "415")
         ),
     }
 

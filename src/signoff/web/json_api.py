@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signoff.canonical import Json, JsonError, parse
+from signoff.oauth.errors import OAuthError
+from signoff.oauth.forms import content_type_of, read_body
 
 MAX_BODY: Final = 16_384
 _HEADERS: Final = {
@@ -52,18 +54,17 @@ async def read_members(request: Request, known: frozenset[str]) -> Members:
     """Return the JSON object of the body, with no member but the known ones.
 
     Raises:
-        ApiError: 400, 413 or 415.
+        ApiError: 400, 408, 413 or 415.
     """
     # A form of another site cannot send this type without asking first.
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+    if content_type_of(request).split(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "invalid_request", "this address takes JSON")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise ApiError(413, "invalid_request", "the body is too large")
     try:
-        value = parse(bytes(body) or b"{}")
+        body = await read_body(request, most=MAX_BODY)
+    except OAuthError as error:
+        raise ApiError(error.status, error.code, error.description) from error
+    try:
+        value = parse(body or b"{}")
     except JsonError as error:
         raise ApiError(400, "invalid_request", "the body is not JSON") from error
     if not isinstance(value, dict) or not set(value) <= known:
