@@ -7,8 +7,9 @@ not known here; how bytes travel is a function.
 import asyncio
 import base64
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
@@ -43,6 +44,14 @@ Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int,
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token, and whether it was fetched while the caller waited."""
+
+    text: str = field(repr=False)
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     token: SecretStr
     until_s: float
@@ -58,7 +67,7 @@ class TokenSource:
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
-    async def token(self, wanted: Wanted) -> str:
+    async def token(self, wanted: Wanted) -> Token:
         """Return a token that holds for a while yet.
 
         Raises:
@@ -66,18 +75,22 @@ class TokenSource:
         """
         key = (wanted.upstream, wanted.scheme)
         if (token := self._fresh(key, wanted)) is not None:
-            return token
+            return Token(token, is_new=False)
         # Held while the endpoint answers, which has a deadline: the others want its answer too.
         async with self._locks.setdefault(key, asyncio.Lock()):
             if (token := self._fresh(key, wanted)) is not None:
-                return token
+                return Token(token, is_new=True)
             kept = await self._fetch(wanted)
             self._kept[key] = kept
-            return kept.token.get_secret_value()
+            return Token(kept.token.get_secret_value(), is_new=True)
 
-    def forget(self, upstream: str, scheme: str) -> None:
-        """Drop the token: the upstream did not take it."""
-        self._kept.pop((upstream, scheme), None)
+    def forget(self, upstream: str, scheme: str, token: str) -> None:
+        """Drop the token that the upstream did not take; one fetched since then stays."""
+        kept = self._kept.get((upstream, scheme))
+        if kept is not None and hmac.compare_digest(
+            kept.token.get_secret_value().encode(), token.encode()
+        ):
+            del self._kept[upstream, scheme]
 
     def _fresh(self, key: tuple[str, str], wanted: Wanted) -> str | None:
         kept = self._kept.get(key)

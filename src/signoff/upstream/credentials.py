@@ -26,7 +26,7 @@ from signoff.catalog.model import (
     Upstream,
 )
 from signoff.identity import Caller
-from signoff.upstream.client_credentials import TokenSource, Wanted
+from signoff.upstream.client_credentials import Token, TokenSource, Wanted
 from signoff.upstream.headers import (
     CredentialError,
     References,
@@ -99,10 +99,14 @@ class FrozenCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A credential's value, ready to stand where it goes, and the secrets inside it."""
+    """A credential's value, ready to stand where it goes, and the secrets inside it.
+
+    `token` is the token in it, where one was fetched: now, or for an earlier call.
+    """
 
     value: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    token: Token | None = None
 
 
 class AuthRequiredError(UpstreamError):
@@ -239,41 +243,40 @@ class Credentials:
             resolved = self._references.resolve(parts, approval_token=approval_token)
             texts.append(resolved.value.get_secret_value())
             secrets += resolved.secrets
-        token = await self._token(frozen, credential, upstream, texts, context)
+        token: Token | None = None
+        if frozen.kind == "client_credentials":
+            token = await self._tokens.token(_wanted(upstream, frozen, credential, texts))
+        text = await self._text(frozen, token.text if token else None, texts, context)
         if frozen.kind != "value":
-            secrets.append(token)
-        value = frozen.prefix + token
+            secrets.append(text)
+        value = frozen.prefix + text
         if not is_sendable(value):
             raise CredentialError(f"{frozen.scheme} holds characters that cannot be sent")
-        return Made(value=value, secrets=tuple(secrets))
+        return Made(value=value, secrets=tuple(secrets), token=token)
 
-    async def _token(
+    async def _text(
         self,
         frozen: FrozenCredential,
-        credential: Credential,
-        upstream: Upstream,
+        token: str | None,
         texts: Sequence[str],
         context: HookContext | None,
     ) -> str:
         match frozen.kind:
-            case "value":
-                token = texts[0]
+            case "hook":
+                text = await self._hooks.value(frozen.references[0], context)
             case "basic":
                 if ":" in texts[0]:  # RFC 7617 §2: the password would begin inside it
                     raise CredentialError(f"{frozen.scheme} has a username with a colon")
-                token = ":".join(texts)
-            case "client_credentials":
-                token = await self._tokens.token(_wanted(upstream, frozen, credential, texts))
-            case "hook":
-                token = await self._hooks.value(frozen.references[0], context)
+                text = ":".join(texts)
+            case "value" | "client_credentials":
+                text = texts[0] if token is None else token
         if frozen.prefix == "Basic ":
-            return base64.b64encode(token.encode()).decode()
-        return token
+            return base64.b64encode(text.encode()).decode()
+        return text
 
-    def forget(self, frozen: FrozenCredential, upstream: Upstream) -> None:
+    def forget(self, frozen: FrozenCredential, upstream: Upstream, token: Token) -> None:
         """Drop a cached token that the upstream did not take."""
-        if frozen.kind == "client_credentials":
-            self._tokens.forget(upstream.name, frozen.scheme)
+        self._tokens.forget(upstream.name, frozen.scheme, token.text)
 
 
 def _wanted(

@@ -12,9 +12,8 @@ the query come after it.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,65 +24,32 @@ from pydantic import SecretStr
 
 from signoff.catalog.model import Upstream
 from signoff.upstream.app_upstream import served
+from signoff.upstream.attempts import Attempts, BeforeFirstByte, Ready, Unwatched, is_refused
 from signoff.upstream.certificates import contexts_of
 from signoff.upstream.client import HttpClient
 from signoff.upstream.client_credentials import TokenSource
-from signoff.upstream.credentials import Credentials, problems_of, with_cookies, with_query
+from signoff.upstream.credentials import (
+    Credentials,
+    problems_of,
+    with_cookies,
+    with_query,
+)
 from signoff.upstream.exchange import Client, ExchangeError, Outgoing
-from signoff.upstream.failures import after, failed
 from signoff.upstream.frozen_request import FrozenRequest
 from signoff.upstream.guard import Resolve
 from signoff.upstream.headers import CredentialError, References, parsed
 from signoff.upstream.hooks import Hooks
-from signoff.upstream.reading import answered_of
-from signoff.upstream.retries import pause_before_next
-from signoff.upstream.routes import Route, Routes, route_to
+from signoff.upstream.retries import ATTEMPTS, pause_before_next
+from signoff.upstream.routes import Routes, route_to
 from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
 from signoff.upstream.streams import Following, Tell
 from signoff.upstream.target import UpstreamError
 
 __all__ = ["Answered", "Changed", "NotSent", "Sent", "Transports", "Unknown"]
 
-BeforeFirstByte = Callable[[], Awaitable[None]]
-
 _TOKEN_BYTES: Final = 65_536
 _TOKEN_TIMEOUT_S: Final = 10.0
-_UNAUTHORIZED: Final = 401
 _STREAM_PART: Final = 0.8  # of the deadline: then an endless stream has been read for long enough
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One attempt: whether its first byte may have left, and why it was stopped before."""
-
-    before_first_byte: BeforeFirstByte | None
-    deadline: asyncio.Timeout
-    left: bool = False
-    status: int | None = None
-    stopped: BaseException | None = None
-
-    async def leave(self) -> None:
-        """Let the first byte leave, if whoever must know of it does."""
-        if self.before_first_byte is not None:
-            # Never cut a commit in half: the deadline stands still while it runs.
-            loop = asyncio.get_running_loop()
-            left_s = (self.deadline.when() or loop.time()) - loop.time()
-            self.deadline.reschedule(None)
-            try:
-                await self.before_first_byte()
-            except BaseException as error:
-                self.stopped = error
-                raise
-            self.deadline.reschedule(loop.time() + left_s)
-        self.left = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A request with credentials in it, about to be sent."""
-
-    outgoing: Outgoing = field(repr=False)
-    traces: tuple[bytes, ...] = field(repr=False)
 
 
 class Transports:
@@ -195,7 +161,8 @@ class Transports:
 
         `fresh` sends at most once, on a connection for this send alone, so that a broken one tells
         something. Otherwise a request that may be repeated is, within the deadline, when the
-        upstream says "not now" or a kept connection turns out to be closed.
+        upstream says "not now" or a kept connection turns out to be closed; and once with a new
+        token when it refuses one that was kept since an earlier call.
         Whatever `before_first_byte` raises comes out of here as it is, and nothing was sent.
         The time it takes does not count. `tell` hears of the events of an answer that is a stream,
         as they come; unless `fresh`, one that breaks off is then an answer with what came.
@@ -209,56 +176,61 @@ class Transports:
         client = self._certified.get(upstream.name) if route.own else None
         if client is None:
             client = self._quick if upstream.client == "aiohttp" and self._quick else self._client
-        attempt = _Attempt(client, route, upstream, before_first_byte, fresh=fresh, tell=tell)
+        attempts = Attempts(client, route, upstream, before_first_byte, fresh=fresh, tell=tell)
         if fresh or not request.repeatable:
-            return await self._once(request, upstream, attempt, approval_token, upstream.timeout_s)
+            return await self._once(request, upstream, attempts, approval_token, upstream.timeout_s)
         loop = asyncio.get_running_loop()
         until = loop.time() + upstream.timeout_s
         count = 0
+        refused: Sent | None = None
         while True:
             count += 1
             left_s = max(until - loop.time(), 0.0)
-            sent = await self._once(request, upstream, attempt, approval_token, left_s)
+            sent = await self._once(request, upstream, attempts, approval_token, left_s)
             if isinstance(sent, Unknown) and sent.stale and count == 1:
                 continue  # the pool handed out a connection that the upstream had closed
+            if refused is None and count < ATTEMPTS and attempts.may_renew(sent):
+                refused = sent
+                continue  # RFC 6750 §3.1: a token that is not taken may be exchanged for a new one
             pause_s = pause_before_next(
                 sent, attempt=count, left_s=until - loop.time(), now=datetime.now(UTC)
             )
             if pause_s is None:
-                return sent
+                is_silent = isinstance(sent, NotSent | Changed)
+                return refused if refused is not None and is_silent else sent
             await asyncio.sleep(pause_s)
 
     async def _once(
         self,
         request: FrozenRequest,
         upstream: Upstream,
-        attempt: "_Attempt",
+        attempts: Attempts,
         approval_token: SecretStr | None,
         timeout_s: float,
     ) -> Sent:
         try:
             # Only a credential that is fetched or made can take long.
             async with asyncio.timeout(timeout_s) if request.credentials else nullcontext():
-                ready = await self._ready(request, upstream, attempt, approval_token)
+                ready = await self._ready(request, upstream, attempts, approval_token)
         except CredentialError as error:
             return NotSent(reason=str(error))
         except TimeoutError:
             return NotSent(reason=f"{upstream.name}: no credential within {upstream.timeout_s:g} s")
         if ready is None:
             return Changed(reason="a credential changed since the approval")
-        sent = await attempt.send(ready, timeout_s)
-        if isinstance(sent, Answered) and sent.status == _UNAUTHORIZED:
-            for frozen in request.credentials:
-                self._credentials.forget(frozen, upstream)
+        sent = await attempts.send(ready, timeout_s)
+        if is_refused(sent):
+            for frozen, token in attempts.tokens:
+                self._credentials.forget(frozen, upstream, token)
         return sent
 
     async def _ready(
         self,
         request: FrozenRequest,
         upstream: Upstream,
-        attempt: "_Attempt",
+        attempts: Attempts,
         approval_token: SecretStr | None,
-    ) -> _Ready | None:
+    ) -> Ready | None:
         """Return what to write; None when a credential is not the one that was frozen."""
         headers: list[tuple[bytes, bytes]] = []
         secrets: list[str] = []
@@ -277,7 +249,7 @@ class Transports:
             else:
                 value = header.value
             headers.append((header.name.encode(), value.encode()))
-        target = request.url[attempt.route.start :]
+        target = request.url[attempts.route.start :]
         if request.credentials:
             placed: dict[str, dict[str, str]] = {"header": {}, "query": {}, "cookie": {}}
             for frozen in request.credentials:
@@ -288,24 +260,25 @@ class Transports:
                     return None
                 placed[frozen.carrier][frozen.name] = made.value
                 secrets.extend(made.secrets)
+                attempts.took(frozen, made.token)
             target = with_query(target, placed["query"])
             if cookies := with_cookies(cookie, placed["cookie"]):
                 headers.append((b"Cookie", cookies.encode()))
             headers += ((k.encode(), v.encode()) for k, v in placed["header"].items())
-        if attempt.fresh:
+        if attempts.fresh:
             headers.append((b"Connection", b"close"))
         traces = [trace for secret in secrets for trace in self._references.traces(secret)]
-        return _Ready(
+        return Ready(
             Outgoing(
                 method=request.method,
-                host=attempt.route.host,
+                host=attempts.route.host,
                 target=target.encode("ascii"),
                 headers=headers,
                 body=request.body,
                 limit=upstream.max_response_bytes,
                 stream_until=asyncio.get_running_loop().time() + upstream.timeout_s * _STREAM_PART,
-                listener=Following(attempt.tell, traces) if attempt.tell is not None else None,
-                keeps_part=not attempt.fresh,
+                listener=Following(attempts.tell, traces) if attempts.tell is not None else None,
+                keeps_part=not attempts.fresh,
             ),
             tuple(traces),
         )
@@ -332,56 +305,12 @@ class Transports:
                 limit=_TOKEN_BYTES,
             )
             async with asyncio.timeout(_TOKEN_TIMEOUT_S):
-                incoming = await client.exchange(route.origin, outgoing, _Unwatched(), fresh=True)
+                incoming = await client.exchange(route.origin, outgoing, Unwatched(), fresh=True)
         except (ExchangeError, TimeoutError, UpstreamError, UnicodeEncodeError):
             raise CredentialError("the token endpoint did not answer") from None
         if incoming.cut:
             raise CredentialError("the token endpoint answered with more than a token")
         return incoming.status, incoming.body
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """How one call's requests go out."""
-
-    client: Client
-    route: Route
-    upstream: Upstream
-    before_first_byte: BeforeFirstByte | None
-    fresh: bool
-    tell: Tell | None = None
-
-    async def send(self, ready: _Ready, timeout_s: float) -> Sent:
-        name = self.upstream.name
-        deadline = asyncio.timeout(timeout_s)
-        flight = _Flight(self.before_first_byte, deadline)
-        try:
-            async with deadline:
-                incoming = await self.client.exchange(
-                    self.route.origin, ready.outgoing, flight, fresh=self.fresh
-                )
-        except ExchangeError as error:
-            return failed(error, left=flight.left, status=flight.status, name=name)
-        except TimeoutError:
-            if flight.stopped is not None or not deadline.expired():
-                raise
-            limit = f"within {self.upstream.timeout_s:g} s"
-            if not flight.left:
-                return NotSent(reason=f"{name}: no connection {limit}")
-            return Unknown(reason=f"{name}: no full answer {limit}{after(flight.status)}")
-        if not flight.left:
-            return Unknown(reason=f"{name} answered before the request was recorded as sent")
-        return answered_of(incoming, ready.traces, limit=self.upstream.max_response_bytes)
-
-
-@dataclass(slots=True)
-class _Unwatched:
-    """A request that nobody has to hear of before it leaves."""
-
-    status: int | None = None
-
-    async def leave(self) -> None:
-        """Let the first byte leave."""
 
 
 def _over_aiohttp(tls: Callable[[], ssl.SSLContext], *, beside: Client) -> Client:
