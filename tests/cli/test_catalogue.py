@@ -131,9 +131,9 @@ users: [{id: alice}]
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ("rules: [{id: look, effect: ask, capability: 'list_*'}]", "ask ${caller.sub}"),
+        ("rules: [{id: look, effect: ask, capability: 'list_*'}]", "ask the caller"),
         ("rules: [{id: no, effect: deny, method: GET, reason: No.}]", "deny: No."),
-        ("defaults: {GET: ask}", "ask ${caller.sub}"),
+        ("defaults: {GET: ask}", "ask the caller"),
     ],
     ids=["rule", "deny", "default"],
 )
@@ -194,6 +194,53 @@ def test_tools_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:
     }
     lines = typed("tools").stdout.splitlines()
     assert lines[2].split()[3:7] == ["low", "allow", "none", "grant:shop"]
+
+
+WHO = """\
+signoff: 1
+users: [{id: alice, groups: [desk]}, {id: bob, groups: [desk]}]
+auth: {local_user: alice}
+upstreams: {shop: {base_url: https://shop.example/v1}}
+capabilities:
+  - name: order
+    description: Orders.
+    upstream: shop
+    request: {method: POST, path: /orders}
+    APPROVAL
+"""
+
+
+@pytest.mark.parametrize(
+    ("approval", "policy", "words"),
+    [
+        ("", "ask ${caller.sub}", "ask the caller"),
+        ('approver: "${caller.sub}"', "ask ${caller.sub}", "ask the caller"),
+        ("approver: alice", "ask alice", "ask alice"),
+        ('approver: "group:desk"', "ask alice, bob", "ask any of alice, bob"),
+        (
+            "approver: {any_of: [alice, bob], not_caller: true}",
+            "ask alice, bob",
+            "ask any of alice, bob, but never the caller",
+        ),
+        (
+            "approver: {any_of: [alice], not_caller: true}",
+            "ask alice",
+            "ask alice, but never the caller",
+        ),
+    ],
+)
+def test_tools_says_in_words_who_is_asked_and_programs_read_what_they_read_before(
+    approval: str, policy: str, words: str, folder: Path
+) -> None:
+    said = f"approval: {{{approval}}}" if approval else ""
+    (folder / "capabilities.yaml").write_text(WHO.replace("APPROVAL", said))
+    head, line = typed("tools").stdout.splitlines()
+    at, end = head.index("POLICY"), head.index("STRENGTH")
+
+    assert line[at:end].strip() == words
+    assert json.loads(typed("tools", "--json").stdout)[0]["policy"] == policy
+    assert json.loads(typed("check", "--json").stdout)["decisions"][0]["policy"] == policy
+    assert "${" not in typed("tools").stdout + typed("check").stdout
 
 
 def test_check_shows_the_strength_and_the_grant_of_each(folder: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from signoff.app.decisions import Decision, decided
 from signoff.app.errors import BadInputError
 from signoff.app.unset import unset
 from signoff.assistant.listing import Listing
@@ -28,7 +29,7 @@ from signoff.catalog.pins import write_pins
 from signoff.catalog.registry import Registry
 from signoff.catalog.specs import read_bytes
 from signoff.catalog.yaml_source import SPEC_LIMITS
-from signoff.gate.policy import Allow, Ask, Deny, decide
+from signoff.gate.policy import Allow, Ask, decide
 
 _BYTES_PER_TOKEN: Final = 4
 """A common measure; each model counts a little differently."""
@@ -44,38 +45,6 @@ _ADDRESS: Final = re.compile(r"(https?):/+(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What policy makes of one tool.
-
-    `strength` is what a person's yes needs, `none` where nobody is asked. `grant` is what lets the
-    tool go without asking: a rule's id, `grant:UPSTREAM` or `default:METHOD`; None where nothing.
-    """
-
-    tool: str
-    policy: str
-    reason: str
-    strength: str = "none"
-    grant: str | None = None
-    denied_by: str | None = None
-
-    def as_json(self) -> dict[str, Json]:
-        return {
-            "name": self.tool,
-            "policy": self.policy,
-            "strength": self.strength,
-            "grant": self.grant,
-            "reason": self.reason,
-        }
-
-    @property
-    def group(self) -> str:
-        """What this tool has in common with others, in words."""
-        if self.grant is not None:
-            return f"goes without asking ({self.grant})"
-        return f"denied ({self.denied_by})" if self.denied_by else f"asks ({self.strength})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that is wrong, and what is worth knowing."""
 
@@ -84,7 +53,7 @@ class Report:
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     tools: int = 0
-    decisions: tuple["Decision", ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         return {
@@ -208,7 +177,20 @@ def _of_roles(config: Path, catalogue: Catalogue) -> tuple[str, ...]:
     return (f"{config}: approvals are asked for at {where}: start it with --role mcp",)
 
 
-async def tools(config: Path, data_dir: Path | None = None) -> list[Mapping[str, Json]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One tool: for programs, and what policy makes of it in words."""
+
+    members: Mapping[str, Json]
+    words: str
+
+    def cell(self, column: str) -> Json:
+        """Return what a person reads in `column`; `-` for nothing."""
+        shown = self.words if column == "policy" else self.members[column]
+        return "-" if shown is None else shown
+
+
+async def tools(config: Path, data_dir: Path | None = None) -> list[Row]:
     """Return a row per tool.
 
     Raises:
@@ -267,10 +249,10 @@ def _no_file(spec: Path) -> str | None:
     return f"{url}: is an address; download it first (curl -O {url}) and name the file"
 
 
-def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str, Json]:
+def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Row:
     weight = listing.weight(tool)
     decision = decided(catalogue, tool)
-    return {
+    members: dict[str, Json] = {
         "name": tool.name,
         "method": tool.method,
         "path": tool.path,
@@ -287,6 +269,7 @@ def _row(catalogue: Catalogue, listing: Listing, tool: ToolSpec) -> Mapping[str,
         "bytes": weight,
         "tokens": weight // _BYTES_PER_TOKEN,
     }
+    return Row(members=members, words=decision.words)
 
 
 def _seen_by(catalogue: Catalogue, tool: ToolSpec) -> Json:
@@ -304,29 +287,6 @@ def _seen_by(catalogue: Catalogue, tool: ToolSpec) -> Json:
     return seen[0] if len(seen) == 1 else seen or None
 
 
-def decided(catalogue: Catalogue, tool: ToolSpec) -> Decision:
-    """Say what policy makes of `tool`."""
-    verdict = decide(catalogue.policy, tool)
-    found = Decision(tool=tool.name, policy=_policy(catalogue, tool), reason=verdict.reason)
-    match verdict:
-        case Allow(rule=rule):
-            return replace(found, grant=rule)
-        case Ask():
-            return replace(found, strength=tool.approval.strength)
-        case Deny(rule=rule):
-            return replace(found, denied_by=rule)
-
-
-def _policy(catalogue: Catalogue, tool: ToolSpec) -> str:
-    match decide(catalogue.policy, tool):
-        case Allow():
-            return "allow"
-        case Ask():
-            return f"ask {', '.join(tool.approval.approver.any_of)}"
-        case Deny(reason=reason):
-            return f"deny: {reason}"
-
-
 def _load(path: Path, data_dir: Path | None) -> Loaded | Broken:
     """Load the catalogue, and hold it against what policy makes of it."""
     loaded = load(path, _cache(data_dir), _fetching())
@@ -340,7 +300,7 @@ def _load(path: Path, data_dir: Path | None) -> Loaded | Broken:
             problems.add(
                 spot,
                 f"{name}: pagination.fetch_all is for calls that nobody is asked about; "
-                f"policy says: {_policy(catalogue, tool)}",
+                f"policy says: {decided(catalogue, tool).words}",
             )
     return Broken(problems=problems.ordered()) if problems.found else loaded
 

@@ -47,10 +47,9 @@ def tools(config: Path, *, json_: bool) -> None:
         "tokens",
     )  # fmt: skip
     if json_:
-        out(document(rows))
+        out(document([row.members for row in rows]))
     else:
-        cells = [[row[column] for column in columns] for row in rows]
-        out(table(columns, [["-" if one is None else one for one in row] for row in cells]))
+        out(table(columns, [[row.cell(column) for column in columns] for row in rows]))
 
 
 @click.command()
