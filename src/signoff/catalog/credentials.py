@@ -20,6 +20,7 @@ from signoff.catalog.model import (
     Reference,
     Template,
 )
+from signoff.catalog.openapi.security import place_of
 from signoff.catalog.wire import SecurityScheme
 from signoff.catalog.yaml_source import Member, Spot
 
@@ -47,6 +48,15 @@ def read_credentials(
             continue
         if fault := _header_fault(made.scheme, own):
             reader.complain(fault)
+        for name, other in found.items():
+            # Of two that a spec asks for, each may be for operations of its own.
+            is_constant = is_own or name in always
+            if is_constant and place_of(other.scheme) == place_of(made.scheme):
+                reader.complain(
+                    f"is the {made.scheme.carrier} {made.scheme.key[:60]}, as "
+                    f"{fields.path}.credentials.{name} is, and one of them goes with every call; "
+                    "take one of them out"
+                )
         found[member.key] = made
         if is_own:
             always.append(member.key)

@@ -4,14 +4,16 @@ Owns finding them. Each is a mistake with the reason why it would be idle: a cre
 nowhere or an address that nothing leads to is better heard of now than looked for later.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from signoff.catalog.fields import Fields, suggest
+from signoff.catalog.fields import Fields, Problems, suggest
 from signoff.catalog.model import Credential, Reference, Template, Upstream
-from signoff.catalog.openapi.documents import Document, list_of
-from signoff.catalog.openapi.security import named_schemes
+from signoff.catalog.openapi.documents import Document, Operation, list_of
+from signoff.catalog.openapi.security import MOVE_ONE, Given, clashes, named_schemes
 from signoff.catalog.openapi.servers import Places, filled, origin_of, variable_names
+from signoff.catalog.wire import SecurityScheme
 
 _OF_A_SPEC: Final = (
     "expose", "operations", "overlays", "allow_refs", "allow_servers", "variables", "deprecated",
@@ -60,6 +62,25 @@ def check_against(
                 "say where it goes: {in: header, name: …, value: …}"
             )
             fields.problems.add(member.spot, f"{path}: {message}")
+
+
+def note_clashes(
+    fields: Fields,
+    document: Document,
+    schemes: Mapping[str, SecurityScheme],
+    given: Given,
+    *,
+    selected: Callable[[Operation], bool],
+    notes: Problems,
+) -> None:
+    """Note the credentials that no request can carry together, though operations need both."""
+    counted = Counter(clashes(document, schemes, given, selected))
+    for path, member in fields.members("credentials"):
+        for clash, count in counted.items():
+            if member.key == clash.other:
+                what = "1 operation needs" if count == 1 else f"{count:,} operations need"
+                message = f"is the {clash.place}, as {clash.one} is, and {what} both: {MOVE_ONE}"
+                notes.add(member.spot, f"{path}: {message}")
 
 
 def _check_servers(fields: Fields, document: Document, places: Places) -> None:

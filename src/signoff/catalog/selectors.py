@@ -97,6 +97,11 @@ def check_operation(fields: Fields, word: Word, path: str, operations: Sequence[
     return False
 
 
+def is_selected(selectors: Sequence[Selector], operation: Operation) -> bool:
+    """Say whether an operation is exposed; without selectors every one is."""
+    return not selectors or any(one.matches(operation) for one in selectors)
+
+
 def is_named(operation: Operation, name: str) -> bool:
     """Say whether `name` is the operation's id, or its `METHOD path`."""
     return name == operation.id or name == f"{operation.method.upper()} {operation.path}"

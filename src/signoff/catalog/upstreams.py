@@ -17,7 +17,7 @@ from signoff.catalog.config import People, is_http_url
 from signoff.catalog.credentials import read_certificate, read_credentials
 from signoff.catalog.fields import Fields, Problems, Word
 from signoff.catalog.grants import Wanted, read_wanted
-from signoff.catalog.idle import check_against, check_idle
+from signoff.catalog.idle import check_against, check_idle, note_clashes
 from signoff.catalog.model import (
     HeaderTemplate,
     Reference,
@@ -36,6 +36,7 @@ from signoff.catalog.selectors import (
     check_operation,
     check_selectors,
     is_named,
+    is_selected,
     read_selectors,
 )
 from signoff.catalog.specs import Specs, open_document
@@ -134,6 +135,14 @@ class _Reader:
         check_idle(fields, upstream)
         if document is not None:
             check_against(fields, document, target.places, upstream, always)
+            note_clashes(
+                fields,
+                document,
+                known,
+                target.given,
+                selected=lambda one: is_selected(selectors, one),
+                notes=self._notes,
+            )
             _Compiling(self._fields, self._offer, self._notes, document, treatments).run(
                 upstream, target, selectors
             )
@@ -231,7 +240,7 @@ class _Compiling:
         index = Index(
             self._document,
             target,
-            selected=lambda one: not selectors or any(each.matches(one) for each in selectors),
+            selected=lambda one: is_selected(selectors, one),
             words=self._words,
         )
         for indexed in index.offered:
@@ -325,7 +334,7 @@ class _Compiling:
             if not check_operation(self._fields, word, path, operations):
                 continue
             meant = [operation for operation in operations if is_named(operation, name)]
-            if selectors and not any(one.matches(meant[0]) for one in selectors):
+            if not is_selected(selectors, meant[0]):
                 message = f"{treatment.path}: is not exposed; add it to {self._fields.path}.expose"
                 self._fields.problems.add(treatment.spot, message)
 

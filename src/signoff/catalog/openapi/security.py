@@ -4,12 +4,18 @@ Owns reading security schemes and requirements. A spec says which header a key g
 key exists, and whose it is, is said by the catalogue alone.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from signoff.canonical import Json
-from signoff.catalog.openapi.documents import Document, Operation, dict_of, list_of
+from signoff.catalog.openapi.documents import (
+    Document,
+    MappingError,
+    Operation,
+    dict_of,
+    list_of,
+)
 from signoff.catalog.openapi.parameters import security_schemes
 from signoff.catalog.wire import Requirement, SchemeKind, SchemeUse, Security, SecurityScheme
 
@@ -19,6 +25,10 @@ _KINDS: Final[Mapping[str, SchemeKind]] = {
     "mutualTLS": "mutual_tls",
 }
 _CARRIERS: Final = ("header", "query", "cookie")
+MOVE_ONE: Final = (
+    "say where one of them goes, as in {in: header, name: …, value: …}, or change the operation's "
+    "security in an overlay"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,26 @@ class Given:
     always: tuple[str, ...] = ()
     headers: frozenset[str] = frozenset()
     certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """Two credentials of one requirement that cannot go into one request: `place` is both's."""
+
+    one: str
+    other: str
+    place: str
+
+
+class ClashError(MappingError):
+    """No requirement of the operation can be met in one request."""
+
+    def __init__(self, clash: Clash) -> None:
+        super().__init__(
+            f"it needs the credentials {clash.one} and {clash.other} in one call, and both are "
+            f"the {clash.place}; {MOVE_ONE}"
+        )
+        self.clash = clash
 
 
 def schemes_of(document: Document) -> dict[str, SecurityScheme]:
@@ -60,21 +90,70 @@ def plan(
     schemes: Mapping[str, SecurityScheme],
     given: Given,
 ) -> Security:
-    """Return what the operation wants and what it gets."""
+    """Return what the operation wants and what it gets.
+
+    Raises:
+        ClashError: two credentials that it needs together are one header, parameter or cookie.
+    """
     written = operation.members.get("security", root.get("security"))
     alternatives = tuple(dict.fromkeys(_requirement(raw) for raw in list_of(written)))
     known = given.credentials or frozenset[str]()
+    clash: Clash | None = None
     # Where a call may be anonymous it is still better made with a credential that is there.
     for requirement in sorted(alternatives, key=lambda one: not one):
         if all(_is_met(use, schemes, given) for use in requirement):
             sent = [use.scheme for use in requirement if use.scheme in known]
-            return Security(alternatives=alternatives, credentials=_ordered(sent, given.always))
+            if (twice := shared_place(sent, schemes, given)) is None:
+                return Security(alternatives=alternatives, credentials=_ordered(sent, given.always))
+            clash = clash or twice
+    if clash is not None:
+        raise ClashError(clash)
     lacking: Requirement = ()
     if alternatives and given.credentials is not None:
         lacking = tuple(use for use in alternatives[0] if not _is_met(use, schemes, given))
     return Security(
         alternatives=alternatives, credentials=_ordered([], given.always), missing=lacking
     )
+
+
+def shared_place(
+    names: Iterable[str], schemes: Mapping[str, SecurityScheme], given: Given
+) -> Clash | None:
+    """Return the first two credentials that are one place, by the spec's own words."""
+    held: dict[tuple[str, str], str] = {}
+    for name in names:
+        scheme = schemes.get(name)
+        if scheme is None or name in given.always:  # the operator says where that one goes
+            continue
+        place = place_of(scheme)
+        if place in held:
+            said = f"{scheme.carrier} {scheme.key[:60]}"
+            return Clash(one=held[place], other=name, place=said)
+        held[place] = name
+    return None
+
+
+def place_of(scheme: SecurityScheme) -> tuple[str, str]:
+    """Return where a scheme's credential stands, as servers compare names."""
+    return scheme.carrier, scheme.key.lower().replace("_", "-")
+
+
+def clashes(
+    document: Document,
+    schemes: Mapping[str, SecurityScheme],
+    given: Given,
+    selected: Callable[[Operation], bool],
+) -> list[Clash]:
+    """Return a clash for each selected operation that gets no credentials because of one."""
+    if shared_place(sorted(given.credentials or ()), schemes, given) is None:
+        return []  # most have none, and a spec may have very many operations
+    found: list[Clash] = []
+    for operation in filter(selected, document.operations()):
+        try:
+            plan(document.root, operation, schemes, given)
+        except ClashError as error:
+            found.append(error.clash)
+    return found
 
 
 def _ordered(sent: Collection[str], always: Collection[str]) -> tuple[str, ...]:
