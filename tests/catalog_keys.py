@@ -202,6 +202,7 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
         "expose[].paths": ({}, at(f"{UP}.expose", [{"paths": ["/thing*"]}])),
         "operations": ({}, at(f"{ADD}.risk", "low")),
         "deprecated": ({}, {f"{UP}.deprecated": True}),
+        "prefix": ({}, {f"{UP}.prefix": "bank"}),
         "lists": (
             at(f"{ADD}.media_type", "application/x-www-form-urlencoded"),
             {

@@ -101,3 +101,77 @@ def test_a_lock_that_is_not_one_is_a_problem(tmp_path: Path, text: str) -> None:
 
     assert isinstance(result, Broken)
     assert result.problems[0].file == str(tmp_path / "capabilities.lock")
+
+
+def prefixed(path: Path, prefix: str) -> Path:
+    path.write_text(CATALOGUE.replace("spec.yaml", f"spec.yaml, prefix: {prefix}"))
+    return path
+
+
+def test_a_name_is_pinned_with_its_prefix(tmp_path: Path) -> None:
+    path = prefixed(written(tmp_path, a="one", b="two"), "bank")
+    write_pins(path, loaded(path).names)
+    prefixed(written(tmp_path, a="renamed", b="two", c="three"), "bank")
+
+    assert names(path) == {"/a": "bank_one", "/b": "bank_two", "/c": "bank_three"}
+    assert [note.message for note in loaded(path).notes] == [
+        'upstreams.up: GET /a keeps its name "bank_one"; without the lock it is "bank_renamed"'
+    ]
+
+
+def test_a_prefix_that_the_lock_takes_back_does_not_check(tmp_path: Path) -> None:
+    path = written(tmp_path, a="one", b="two")
+    write_pins(path, loaded(path).names)
+    broken = load(prefixed(path, "bank"))
+
+    assert isinstance(broken, Broken)
+    (problem,) = broken.problems
+    assert str(problem) == (
+        f"{path}:2:46: upstreams.up.prefix: does nothing to 2 names that the lock keeps (one): "
+        "remove the lock, and write it anew with signoff check --lock"
+    )
+    (tmp_path / "capabilities.lock").unlink()
+    assert names(path) == {"/a": "bank_one", "/b": "bank_two"}
+
+
+def test_a_prefix_that_is_gone_leaves_the_names_that_are_pinned(tmp_path: Path) -> None:
+    path = prefixed(written(tmp_path, a="one"), "bank")
+    write_pins(path, loaded(path).names)
+    written(tmp_path, a="one")
+
+    assert names(path) == {"/a": "bank_one"}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_a", "a_", "-", "a.b", "a b", "é", "a/b", "x" * 25, "'${env:A}'", '"a\\n"']
+)
+def test_a_prefix_that_is_no_beginning_of_a_name_does_not_check(
+    tmp_path: Path, prefix: str
+) -> None:
+    broken = load(prefixed(written(tmp_path, a="one"), prefix))
+
+    assert isinstance(broken, Broken)
+    (problem,) = broken.problems
+    assert problem.message == (
+        "upstreams.up.prefix: must be 1 to 24 letters, digits, _ or -, with a letter or digit at "
+        "both ends"
+    )
+
+
+def test_what_the_operator_names_has_no_prefix(tmp_path: Path) -> None:
+    path = written(tmp_path, a="one", b="two")
+    more = "spec.yaml, prefix: bank, operations: {one: {name: mine}}"
+    path.write_text(CATALOGUE.replace("spec.yaml", more))
+
+    assert names(path) == {"/a": "mine", "/b": "bank_two"}
+
+
+def test_a_prefix_without_a_spec_begins_nothing_and_does_not_check(tmp_path: Path) -> None:
+    path = written(tmp_path, a="one")
+    path.write_text(CATALOGUE.replace("openapi: spec.yaml", "prefix: bank"))
+    broken = load(path)
+
+    assert isinstance(broken, Broken)
+    assert [problem.message for problem in broken.problems] == [
+        "upstreams.up.prefix: means operations of a spec; openapi is missing"
+    ]

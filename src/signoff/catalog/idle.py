@@ -17,7 +17,7 @@ from signoff.catalog.wire import SecurityScheme
 
 _OF_A_SPEC: Final = (
     "expose", "operations", "overlays", "allow_refs", "allow_servers", "variables", "deprecated",
-    "lists",
+    "lists", "prefix",
 )  # fmt: skip
 
 

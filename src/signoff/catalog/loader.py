@@ -23,11 +23,11 @@ from signoff.catalog.fields import Fields, Problem, Problems
 from signoff.catalog.grants import settle
 from signoff.catalog.handwritten import read_capabilities
 from signoff.catalog.model import Capability, Catalogue, Risk, Skipped, ToolSpec
-from signoff.catalog.offered import Entry, Offered, ready
+from signoff.catalog.naming import Names
+from signoff.catalog.offered import Offered, ready
 from signoff.catalog.openapi.compiler import compile_document
 from signoff.catalog.openapi.documents import Document, DocumentError
 from signoff.catalog.openapi.files import below
-from signoff.catalog.openapi.names import RESERVED
 from signoff.catalog.openapi.remote import Fetch
 from signoff.catalog.openapi.sources import ParsedCache
 from signoff.catalog.pins import PinError, Pins, read_pins
@@ -39,7 +39,6 @@ from signoff.catalog.yaml_source import SPEC_LIMITS, Limits, Spot, YamlError, lo
 
 FORMAT: Final = 1
 _TOP: Final = Spot(line=1, column=1)
-_MOST_TWICE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +207,7 @@ def _catalogue(
         *offer.entries,
         *((ready(_with_credentials(tool, offer)), spot) for tool, spot in written),
     ]
-    _check_names(placed, root)
+    Names(placed, offer.names, offer.prefixes).check(root.problems)
     offered = Offered([entry for entry, _ in placed], skipped=offer.skipped, inputs=offer.inputs)
     policy = replace(
         read_policy(root, offered.cards, notes),
@@ -247,43 +246,6 @@ def _check_format(root: Fields) -> None:
     node = root.take("signoff")
     if node is not None and (node.value != FORMAT or isinstance(node.value, bool)):
         root.complain("signoff", "this version reads format 1")
-
-
-def _check_names(placed: list[tuple[Entry, Spot]], root: Fields) -> None:
-    """Every tool has a name of its own; where many have not, an upstream says it once."""
-    held: dict[str, list[Capability]] = {}
-    for entry, _ in placed:
-        held.setdefault(entry.card.name, []).append(entry.card)
-    twice: dict[str, list[tuple[Capability, Spot]]] = {}
-    for entry, spot in placed:
-        card = entry.card
-        if card.name in RESERVED:
-            message = f'{card.source}: "{card.name}" is signoff\'s own tool; give it another name'
-            root.problems.add(spot, message)
-        elif len(held[card.name]) > 1:
-            twice.setdefault(card.upstream, []).append((card, spot))
-    for upstream, found in twice.items():
-        first, spot = found[0]
-        fix = f"upstreams.{upstream}.operations.{first.operation_id or first.name}.name"
-        if len(found) > _MOST_TWICE:
-            names = ", ".join(card.name for card, _ in found[:_MOST_TWICE])
-            others = {one.upstream for card, _ in found for one in held[card.name]} - {upstream}
-            where = ", ".join(f"upstreams.{one}" for one in sorted(others)) or "others of its own"
-            message = (
-                f"upstreams.{upstream}: {len(found):,} tools are called like those of {where} "
-                f"({names}, …): name them, as in {fix}, or expose fewer"
-            )
-            root.problems.add(spot, message)
-            continue
-        for card, spot in found:
-            others = [_placed_name(one) for one in held[card.name] if one is not card]
-            listed = ", ".join(sorted(others)[:_MOST_TWICE])
-            message = f'{_placed_name(card)}: the name "{card.name}" is also that of {listed}'
-            root.problems.add(spot, f"{message}; give one of them a name of its own")
-
-
-def _placed_name(card: Capability) -> str:
-    return f"{card.source} (upstreams.{card.upstream})"
 
 
 def _jsonable(value: object) -> Json:

@@ -25,6 +25,7 @@ from signoff.catalog.model import (
     ToolSpec,
     Upstream,
 )
+from signoff.catalog.naming import read_prefix
 from signoff.catalog.offered import Entry, ready
 from signoff.catalog.openapi.compiler import MAPPING, Faulty, Index, Indexed, Target, Words
 from signoff.catalog.openapi.documents import Document, MappingError, Operation
@@ -65,6 +66,8 @@ class Offer:
     """By upstream, what goes without asking; only those that say so."""
     names: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     """By upstream, the name of every operation, `METHOD path`."""
+    prefixes: dict[str, str] = field(default_factory=dict[str, str])
+    """By upstream, what begins the names of its spec's operations; only those that say so."""
 
 
 def read_upstreams(
@@ -130,7 +133,10 @@ class _Reader:
             indexed=fields.choice("lists", ("brackets", "numbered"), "brackets") == "numbered",
             deprecated=fields.flag("deprecated"),
             pinned=pinned,
+            prefix=read_prefix(fields, pinned),
         )
+        if target.prefix:
+            self._offer.prefixes[self._name] = target.prefix
         fields.close()
         check_idle(fields, upstream)
         if document is not None:

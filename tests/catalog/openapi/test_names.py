@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signoff.catalog.openapi.names import ARGUMENT, Wire, argument_names, tool_names
+from signoff.catalog.openapi.names import ARGUMENT, PREFIX, Wire, argument_names, tool_names
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 
@@ -53,6 +53,52 @@ operations = st.lists(
     max_size=30,
     unique_by=lambda one: (one[1], one[2]),
 )
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "name"),
+    [
+        ("listPets", "my-bank_listPets"),
+        ("issues/create", "my-bank_issues_create"),
+        (None, "my-bank_get_pets"),
+        ("日本", "my-bank_op_6b016532"),
+        ("x" * 40, f"my-bank_{'x' * 40}"),
+        ("x" * 41, f"my-bank_{'x' * 31}_6b016532"),
+        ("x" * 60, f"my-bank_{'x' * 31}_6b016532"),
+    ],
+)
+def test_a_prefix_begins_the_name_and_counts_within_its_length(
+    operation_id: str | None, name: str
+) -> None:
+    names = tool_names([(operation_id, "get", "/pets")], prefix="my-bank")
+
+    assert names == {("get", "/pets"): name}
+
+
+def test_a_pinned_name_has_the_prefix_it_was_pinned_with() -> None:
+    listed = [("a", "get", "/1"), ("a", "get", "/2")]
+    names = tool_names(listed, {"GET /1": "bank_a"}, prefix="bank")
+
+    assert names["get", "/1"] == "bank_a"
+    assert re.fullmatch(r"bank_a_[0-9a-f]{8}", names["get", "/2"])
+
+
+@given(
+    operations,
+    st.from_regex(PREFIX, fullmatch=True),
+    st.randoms(use_true_random=False),
+)
+def test_prefixed_names_are_legal_unique_and_stable_under_reordering(
+    listed: list[tuple[str | None, str, str]], prefix: str, random: Random
+) -> None:
+    names = tool_names(listed, prefix=prefix)
+
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,48}", name) for name in names.values())
+    assert all(name.startswith(f"{prefix}_") for name in names.values())
+    assert len(set(names.values())) == len(listed)
+    shuffled = list(listed)
+    random.shuffle(shuffled)
+    assert tool_names(shuffled, prefix=prefix) == names
 
 
 @given(operations, st.randoms(use_true_random=False))

@@ -70,7 +70,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The upstream that a document is compiled for. `pinned` maps `METHOD path` to a name."""
+    """The upstream that a document is compiled for. `pinned` maps `METHOD path` to a name.
+
+    `prefix` begins every other name.
+    """
 
     upstream: str
     places: servers.Places = field(default_factory=servers.Places)
@@ -78,6 +81,7 @@ class Target:
     indexed: bool = False
     deprecated: bool = False
     pinned: Mapping[str, str] = field(default_factory=dict[str, str])
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +137,8 @@ class Index:
         operations = list(document.operations())
         said = {id(one): extensions.read(document, one) for one in operations}
         ids = [(_id(one, said[id(one)]), one.method, one.path) for one in operations]
-        self.names = tool_names(ids, target.pinned)
-        self.renamed = _renamed(ids, self.names) if target.pinned else []
+        self.names = tool_names(ids, target.pinned, prefix=target.prefix)
+        self.renamed = _renamed(ids, self.names, target.prefix) if target.pinned else []
         offered: list[Indexed] = []
         self.faulty: list[Faulty] = []
         self.left_out: list[Faulty] = []
@@ -234,12 +238,12 @@ class Index:
 
 
 def _renamed(
-    ids: Sequence[tuple[str | None, str, str]], names: Mapping[tuple[str, str], str]
+    ids: Sequence[tuple[str | None, str, str]], names: Mapping[tuple[str, str], str], prefix: str
 ) -> list[tuple[str, str, str]]:
     """Return `(METHOD path, kept name, the name it would have)` where those differ."""
     return [
         (f"{method.upper()} {path}", names[method, path], fresh)
-        for (method, path), fresh in tool_names(ids).items()
+        for (method, path), fresh in tool_names(ids, prefix=prefix).items()
         if names[method, path] != fresh
     ]
 

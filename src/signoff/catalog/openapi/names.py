@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 TOOL: Final = re.compile(r"[A-Za-z0-9_-]{1,48}")
+PREFIX: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,22}[A-Za-z0-9])?")
 ARGUMENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 RESERVED: Final = (
     "call_status",
@@ -43,10 +44,14 @@ class Wire:
 
 
 def tool_names(
-    operations: Iterable[tuple[str | None, str, str]], pinned: Mapping[str, str] | None = None
+    operations: Iterable[tuple[str | None, str, str]],
+    pinned: Mapping[str, str] | None = None,
+    *,
+    prefix: str = "",
 ) -> dict[tuple[str, str], str]:
     """Return a legal, unique name for each `(operationId, method, path)`, by method and path.
 
+    `prefix` and an underscore begin each name that is not pinned, and count within its length.
     `pinned` maps `METHOD path` to the name it keeps; whoever else would have that name gives way.
     """
     listed = list(operations)
@@ -55,7 +60,7 @@ def tool_names(
         for _, method, path in (listed if pinned else [])
         if pinned and f"{method.upper()} {path}" in pinned
     }
-    fresh = _fresh_names([one for one in listed if one[1:] not in kept])
+    fresh = _fresh_names([one for one in listed if one[1:] not in kept], prefix)
     taken = set(kept.values())
     for key, name in fresh.items():
         if name in taken:
@@ -64,11 +69,16 @@ def tool_names(
 
 
 def _fresh_names(
-    listed: Sequence[tuple[str | None, str, str]],
+    listed: Sequence[tuple[str | None, str, str]], prefix: str
 ) -> dict[tuple[str, str], str]:
-    first = {(method, path): _candidate(id_, method, path) for id_, method, path in listed}
+    first = {
+        (method, path): _prefixed(prefix, _candidate(id_, method, path), method, path)
+        for id_, method, path in listed
+    }
     names = _suffix_clashes(first, lambda key, name: _cut(name, _hash(*key), _TOOL_LENGTH))
-    return _suffix_clashes(names, lambda key, _: f"op_{_hash(*key, length=40)}")
+    start = f"{prefix}_op" if prefix else "op"
+    room = _TOOL_LENGTH - len(start) - 1
+    return _suffix_clashes(names, lambda key, _: f"{start}_{_hash(*key, length=min(40, room))}")
 
 
 def argument_names(wires: Sequence[Wire]) -> dict[Wire, str]:
@@ -109,6 +119,13 @@ def _candidate(operation_id: str | None, method: str, path: str) -> str:
     if not name:
         return f"op_{_hash(method, path)}"
     return name if len(name) <= _TOOL_LENGTH else _cut(name, _hash(method, path), _TOOL_LENGTH)
+
+
+def _prefixed(prefix: str, name: str, method: str, path: str) -> str:
+    if not prefix:
+        return name
+    whole = f"{prefix}_{name}"
+    return whole if len(whole) <= _TOOL_LENGTH else _cut(whole, _hash(method, path), _TOOL_LENGTH)
 
 
 def _slug(text: str) -> str:
