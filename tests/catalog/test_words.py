@@ -1,9 +1,20 @@
 """The words of names, paths and questions: split, folded, and told apart from what is done."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signoff.catalog.model import Capability
-from signoff.catalog.words import meant, place_of, question, said_verbs, verbs_of, words_of
+from signoff.catalog.words import (
+    Spellings,
+    first_word,
+    meant,
+    place_of,
+    question,
+    said_verbs,
+    verbs_of,
+    words_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +77,64 @@ def test_a_question_of_any_length_is_a_few_words() -> None:
     ],
 )
 def test_a_misspelled_word_is_the_nearest_known_one(word: str, others: list[str]) -> None:
-    assert meant(word, ["issue", "send", "pod", "customer", "repository", "id"]) == others
+    known = Spellings(["issue", "send", "pod", "customer", "repository", "id"])
+
+    assert meant(word, known) == others
+
+
+WORDS = st.text(alphabet="abcdeé日", min_size=4, max_size=12)
+
+
+def mistaken(word: str, kind: str, at: int, letter: str) -> str:
+    at %= len(word)
+    match kind:
+        case "lost":
+            return word[:at] + word[at + 1 :]
+        case "added":
+            return word[:at] + letter + word[at:]
+        case "swapped":
+            return word[:at] + word[at : at + 2][::-1] + word[at + 2 :]
+        case _:
+            return word[:at] + letter + word[at + 1 :]
+
+
+MISTAKES = st.lists(
+    st.tuples(
+        st.sampled_from(["lost", "added", "swapped", "changed"]),
+        st.integers(min_value=0, max_value=20),
+        st.sampled_from("abcxyzé"),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@given(WORDS, MISTAKES)
+def test_no_mistake_hides_the_word_that_was_meant(
+    word: str, mistakes: list[tuple[str, int, str]]
+) -> None:
+    written = word
+    for kind, at, letter in mistakes:
+        written = mistaken(written, kind, at, letter)
+
+    assert word in Spellings([word]).near(written, len(mistakes))
+
+
+@pytest.mark.parametrize(
+    ("written", "most"),
+    [("customer", 1), ("costumes", 1), ("custxyer", 1), ("custxyzr", 2), ("cust", 2), ("", 2)],
+)
+def test_what_differs_in_more_letters_is_not_looked_at(written: str, most: int) -> None:
+    known = Spellings(["repository", "customerabc", "customedly"])
+
+    assert list(known.near(written, most)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "-", "listPets", "HTTPServer x", "Énorme x", "7 up", "_a"]
+)
+def test_the_first_word_is_the_first_of_the_words(text: str) -> None:
+    assert first_word(text) == next(iter(words_of(text)), "")
 
 
 def capability(method: str, path: str, name: str = "x", summary: str = "") -> Capability:

@@ -5,12 +5,11 @@ of a question, the one that says little else comes first. Knows no caller, no po
 a hit is a capability, best first.
 """
 
-import heapq
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from signoff.catalog.model import Capability
@@ -19,6 +18,7 @@ from signoff.catalog.words import (
     LIKE,
     STOP,
     Question,
+    Spellings,
     meant,
     place_of,
     question,
@@ -57,13 +57,18 @@ class _Found:
     """What a capability has in common with a question, by weight of the words."""
 
     total: float = 0.0
-    about: dict[int, float] = field(default_factory=dict[int, float])
+    name: float = 0.0
+    summary: float = 0.0
+    end: float = 0.0
 
     def add(self, score: float, weight: float, mask: int) -> None:
         self.total += score
-        for place in (_NAME, _SUMMARY, _END):
-            if mask & place:
-                self.about[place] = self.about.get(place, 0.0) + weight
+        if mask & _NAME:
+            self.name += weight
+        if mask & _SUMMARY:
+            self.summary += weight
+        if mask & _END:
+            self.end += weight
 
 
 class Index:
@@ -71,24 +76,28 @@ class Index:
 
     def __init__(self, cards: Sequence[Capability]) -> None:
         self._cards = tuple(cards)
-        self._where: dict[str, array[int]] = {}
-        self._masks: dict[str, array[int]] = {}
+        found: dict[str, tuple[array[int], array[int]]] = {}
         for at, card in enumerate(self._cards):
             for word, mask in _places(card).items():
-                if word not in self._where:
-                    self._where[word], self._masks[word] = array("I"), array("B")
-                self._where[word].append(at)
-                self._masks[word].append(mask)
+                held = found.get(word)
+                if held is None:
+                    held = found[word] = array("I"), array("B")
+                held[0].append(at)
+                held[1].append(mask)
+        self._where = {word: where for word, (where, _) in found.items()}
+        self._masks = {word: masks for word, (_, masks) in found.items()}
         self._words = sorted(self._where)
+        self._spellings: dict[str, Spellings] = {}
         self._ends = {
             word
             for word, masks in self._masks.items()
             if word in CANONICAL and any(mask & _END for mask in masks)
         }
-        self._said = tuple(map(said_verbs, self._cards))
-        self._ever_said = frozenset[str]().union(*self._said)
-        self._implied = tuple(map(verbs_of, self._cards))
-        self._whole = self._weighed()
+        does = [(said_verbs(card), verbs_of(card)) for card in self._cards]
+        kinds = {one: at for at, one in enumerate(dict.fromkeys(does))}
+        self._kinds, self._kind = tuple(kinds), array("I", (kinds[one] for one in does))
+        self._ever_said = frozenset[str]().union(*(said for said, _ in self._kinds))
+        self._names, self._summaries, self._path_ends = self._weighed()
         self._best = {
             word: self._strongest(word)
             for word, where in self._where.items()
@@ -116,10 +125,15 @@ class Index:
             part = _PLACE if thing in asked.verbs else 1.0
             scored = self._scored(thing, among, is_sure=is_sure, whole=whole)
             for at, (score, weight, mask) in scored.items():
-                found.setdefault(at, _Found()).add(part * score, part * weight, mask)
+                one = found.get(at)
+                if one is None:
+                    one = found[at] = _Found()
+                one.add(part * score, part * weight, mask)
+        fits = [self._fit(said, implied, asked) for said, implied in self._kinds]
 
         def rank(at: int) -> tuple[float, str]:
-            return -self._score(at, found[at], asked), self._cards[at].name
+            score = self._score(at, found[at]) * fits[self._kind[at]]
+            return -score, self._cards[at].name
 
         hits = (self._cards[at] for at in sorted(found, key=rank))
         return [card for card, _ in zip(filter(shown, hits), range(limit), strict=False)]
@@ -138,23 +152,16 @@ class Index:
         places = [verb for verb in asked.verbs if verb in self._ends]
         return replace(asked, things=(*asked.things, *places))
 
-    def _score(self, at: int, found: _Found, asked: Question) -> float:
-        name, summary, end = (
-            min(1.0, found.about.get(place, 0.0) / whole[at]) if whole[at] else 0.0
-            for place, whole in self._whole.items()
-        )
-        focus = (max(name, summary) + end) / 2
+    def _score(self, at: int, found: _Found) -> float:
+        focus = (
+            max(_part(found.name, self._names[at]), _part(found.summary, self._summaries[at]))
+            + _part(found.end, self._path_ends[at])
+        ) / 2
         steps = min(self._cards[at].path.count("/"), _MOST_STEPS)
-        return (
-            found.total**_WEIGHT
-            * (1 - _FOCUS + _FOCUS * focus)
-            * self._fit(at, asked)
-            * (1 - _STEP * steps)
-        )
+        return found.total**_WEIGHT * (1 - _FOCUS + _FOCUS * focus) * (1 - _STEP * steps)
 
-    def _fit(self, at: int, asked: Question) -> float:
+    def _fit(self, said: frozenset[str], implied: frozenset[str], asked: Question) -> float:
         """Say how well what a capability does fits what is to be done."""
-        said, implied = self._said[at], self._implied[at]
         if not asked.verbs:
             is_read = bool(implied & _READING)
             return (_UNSAID if is_read else 1.0) if asked.acts else (1.0 if is_read else _UNASKED)
@@ -188,7 +195,8 @@ class Index:
             weight = worth * (shared if word in same else self._rarity(self._spread(word)))
             for at, mask in self._entries(word, among, whole=whole):
                 score = weight * _WORTH[mask]
-                if at not in found or score > found[at][0]:
+                held = found.get(at)
+                if held is None or score > held[0]:
                     found[at] = score, weight, mask
         return found
 
@@ -209,12 +217,14 @@ class Index:
     def _strongest(self, word: str) -> "array[int]":
         """Return the places of a common word where it says most, and little else is said."""
         where, masks = self._where[word], self._masks[word]
-        names = self._whole[_NAME]
-
-        def rank(place: int) -> tuple[float, float]:
-            return -_WORTH[masks[place]], names[where[place]]
-
-        return array("I", heapq.nsmallest(_COMMON, range(len(where)), key=rank))
+        by_mask: dict[int, list[int]] = {}
+        for place, mask in enumerate(masks):
+            by_mask.setdefault(mask, []).append(place)
+        whole = [self._names[at] for at in where]
+        found: list[int] = []
+        for mask in sorted(by_mask, key=lambda mask: -_WORTH[mask]):
+            found += sorted(by_mask[mask], key=whole.__getitem__)[: _COMMON - len(found)]
+        return array("I", found)
 
     def _matches(self, thing: str, *, is_sure: bool) -> Iterator[tuple[str, float]]:
         """Yield what counts as the thing, and how much: itself, a longer or shorter form, its like.
@@ -225,7 +235,7 @@ class Index:
         if not is_known and not thing.isdecimal():  # another number is another thing
             worth = _MISSPELLED_BESIDE if is_sure else _MISSPELLED
             yield from ((word, min(worth, _CUT)) for word in self._beginning_as(thing))
-            yield from ((word, worth) for word in meant(thing, self._beginning_with(thing[:1])))
+            yield from ((word, worth) for word in meant(thing, self._spelled(thing[:1])))
         yield from ((word, _LIKE) for word in LIKE.get(thing, ()) if word in self._where)
         if len(thing) >= _PREFIX or not is_known:
             yield from ((word, _BEGINS) for word in self._beginning_with(thing)[:_MOST_PREFIXED])
@@ -248,26 +258,37 @@ class Index:
         at = bisect_left(self._words, start)
         return self._words[at : bisect_left(self._words, start + "\U0010ffff", at)] if start else []
 
+    def _spelled(self, first: str) -> Spellings:
+        """Return the words that begin with a letter, ready to be compared."""
+        if first not in self._spellings:
+            self._spellings[first] = Spellings(self._beginning_with(first))
+        return self._spellings[first]
+
     def _spread(self, word: str) -> int:
         return len(self._where.get(word, ()))
 
     def _rarity(self, count: int) -> float:
         return math.log(1 + (max(len(self._cards) - count, 0) + 0.5) / (count + 0.5))
 
-    def _weighed(self) -> Mapping[int, "array[float]"]:
-        """Return, by field, the weight of all that each capability says there."""
-        whole = {
-            place: array("f", bytes(4 * len(self._cards))) for place in (_NAME, _SUMMARY, _END)
-        }
+    def _weighed(self) -> "tuple[array[float], array[float], array[float]]":
+        """Return the weight of all that each capability says: in name, summary and path's end."""
+        names, summaries, ends = (array("f", bytes(4 * len(self._cards))) for _ in range(3))
         for word, where in self._where.items():
             if word in CANONICAL:  # a verb says less than what it is done to
                 continue
             weight = self._rarity(len(where))
             for at, mask in zip(where, self._masks[word], strict=True):
-                for place, weights in whole.items():
-                    if mask & place:
-                        weights[at] += weight
-        return whole
+                if mask & _NAME:
+                    names[at] += weight
+                if mask & _SUMMARY:
+                    summaries[at] += weight
+                if mask & _END:
+                    ends[at] += weight
+        return names, summaries, ends
+
+
+def _part(found: float, whole: float) -> float:
+    return min(1.0, found / whole) if whole else 0.0
 
 
 def _places(card: Capability) -> dict[str, int]:

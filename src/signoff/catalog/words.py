@@ -79,7 +79,7 @@ class Question:
 
 def question(text: str) -> Question:
     """Read a question, or a few words."""
-    raw = list(words_of(text[:_QUERY]))
+    raw = words_of(text[:_QUERY])
     words = list(dict.fromkeys(word for word in raw if word not in STOP))[:_MOST_WORDS]
     verbs = tuple(word for at, word in enumerate(words) if is_verb(word, first=at == 0))
     things = tuple(word for word in words if word not in verbs)
@@ -91,17 +91,30 @@ def question(text: str) -> Question:
     return Question(things=things, verbs=verbs, acts=bool(after) and after[0] in _AFTER_A_VERB)
 
 
-def words_of(text: str) -> Iterator[str]:
-    """Yield the words of a name, a path or a sentence, whatever its style."""
-    for chunk in _CHUNK.findall(text):
-        yield from _words_in(chunk)
+def words_of(text: str) -> list[str]:
+    """Return the words of a name, a path or a sentence, whatever its style."""
+    if text.isascii():  # what parts words parts chunks too
+        return list(map(_word, _PART.findall(text)))
+    return [word for chunk in _CHUNK.findall(text) for word in _words_in(chunk)]
+
+
+def first_word(text: str) -> str:
+    """Return the first of the words of a text, or nothing."""
+    if text.isascii():
+        found = _PART.search(text)
+        return _word(found[0]) if found else ""
+    return next(iter(words_of(text)), "")
+
+
+def _words_in(chunk: str) -> list[str]:
+    if not chunk.isascii():
+        return [singular(chunk.casefold())]
+    return [_word(part) for part in _PART.findall(chunk)]
 
 
 @lru_cache(maxsize=16_384)
-def _words_in(chunk: str) -> tuple[str, ...]:
-    if not chunk.isascii():
-        return (singular(chunk.casefold()),)
-    return tuple(singular(part.lower()) for part in _PART.findall(chunk))
+def _word(part: str) -> str:
+    return singular(part.lower())
 
 
 def is_verb(word: str, *, first: bool) -> bool:
@@ -141,10 +154,10 @@ def verbs_of(card: Capability) -> frozenset[str]:
 
 def said_verbs(card: Capability) -> frozenset[str]:
     """Return the verbs that its name says, or its summary begins with."""
-    words = list(words_of(card.operation_id or card.name))
-    said = {word for at, word in enumerate(words) if is_verb(word, first=at == 0)}
-    first = next(words_of(card.summary), "")
-    return frozenset({*said, first}) if is_verb(first, first=True) else frozenset(said)
+    words = words_of(card.operation_id or card.name)
+    said = _ALWAYS_VERBS.intersection(words)
+    first = first_word(card.summary)
+    return said | {word for word in (*words[:1], first) if word in CANONICAL}
 
 
 def place_of(path: str) -> tuple[str, str]:
@@ -153,25 +166,60 @@ def place_of(path: str) -> tuple[str, str]:
     return (steps[-1], "/".join(steps[:-1])) if steps else ("", "")
 
 
-def meant(word: str, known: Iterable[str]) -> list[str]:
+class Spellings:
+    """Known words by length, each with its letters: what a misspelled one is looked up in."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._by_length: dict[int, list[tuple[str, int]]] = {}
+        for word in words:
+            self._by_length.setdefault(len(word), []).append((word, letters_of(word)))
+
+    def near(self, word: str, most: int) -> Iterator[str]:
+        """Yield those that may be `most` mistakes away, by their length and their letters.
+
+        A mistake takes one letter away and brings another, at the most.
+        """
+        letters = letters_of(word)
+        for length in range(max(len(word) - most, _LEAST), len(word) + most + 1):
+            for other, has in self._by_length.get(length, ()):
+                differ = letters ^ has
+                if not differ or (
+                    (differ & has).bit_count() <= most and (differ & letters).bit_count() <= most
+                ):
+                    yield other
+
+
+def letters_of(word: str) -> int:
+    """Return a set of the letters of a word, as bits; some letters share one."""
+    found = 0
+    for letter in word:
+        found |= 1 << (ord(letter) & 63)
+    return found
+
+
+def meant(word: str, known: Spellings) -> list[str]:
     """Return the known words that `word` is a misspelling of, the nearest ones only."""
     if len(word) <= _LEAST:
         return []
     most = 2 if len(word) >= _TWO_MISTAKES else 1
     best: list[str] = []
-    for other in known:
-        if abs(len(other) - len(word)) > most or len(other) < _LEAST:
-            continue
+    for other in known.near(word, most):
         apart = _apart(word, other, most)
         if apart < most:
             best, most = [other], apart
         elif apart == most:
             best.append(other)
-    return best
+    return sorted(best)
 
 
 def _apart(one: str, other: str, most: int) -> int:
     """Return how many letters were added, lost, changed or swapped; `most + 1` is any more."""
+    start = 0
+    for one_letter, other_letter in zip(one, other, strict=False):
+        if one_letter != other_letter:
+            break
+        start += 1
+    one, other = one[start:], other[start:]
     before: list[int] = []
     row = list(range(len(other) + 1))
     for at, letter in enumerate(one, start=1):
