@@ -90,6 +90,7 @@ def test_a_lock_is_for_a_catalogue_not_for_a_spec() -> None:
 def test_tools_shows_what_listing_each_costs() -> None:
     typed("init", "shop.yaml")
     shown = typed("tools")
+    assert shown.stderr == ('skipped: shop.yaml broken: the $ref "#/nowhere" points at nothing\n')
     rows = json.loads(typed("tools", "--json").stdout)
 
     assert shown.stdout.splitlines()[0].split() == [

@@ -81,7 +81,7 @@ class Report:
         """Return the report, each line as it is: a spec's words in it may hold anything."""
         lines = [str(problem) for problem in self.problems]
         lines += [f"note: {note}" for note in self.notes]
-        lines += [f"skipped: {one.source} {one.operation}: {one.reason}" for one in self.skipped]
+        lines += skipped_lines(self.skipped)
         lines += _grouped(self.decisions)
         if self.problems:
             lines.append(f"{len(self.problems)} to mend")
@@ -95,6 +95,11 @@ class Report:
         else:
             lines.append(f"{', '.join(self.checked)}: good, {counted(self.tools)}")
         return lines
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
+    """Return a line for each operation that is no tool, with the reason."""
+    return [f"skipped: {one.source} {one.operation}: {one.reason}" for one in skipped]
 
 
 def counted(tools: int) -> str:
@@ -190,8 +195,8 @@ class Row:
         return "-" if shown is None else shown
 
 
-async def tools(config: Path, data_dir: Path | None = None) -> list[Row]:
-    """Return a row per tool.
+async def tools(config: Path, data_dir: Path | None = None) -> tuple[list[Row], Sequence[Skipped]]:
+    """Return a row per tool, and the operations that could not become one.
 
     Raises:
         BadInputError: the catalogue does not check.
@@ -201,7 +206,7 @@ async def tools(config: Path, data_dir: Path | None = None) -> list[Row]:
         Registry(catalogue), asks=lambda tool: isinstance(decide(catalogue.policy, tool), Ask)
     )
     ordered = sorted(catalogue.tools, key=lambda tool: tool.name)
-    return [_row(catalogue, listing, tool) for tool in ordered]
+    return [_row(catalogue, listing, tool) for tool in ordered], catalogue.skipped
 
 
 async def init(spec: Path, config: Path, *, user: str) -> Draft:

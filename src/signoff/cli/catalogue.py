@@ -41,7 +41,7 @@ def check(config: Path, specs: tuple[Path, ...], *, lock: bool, json_: bool) -> 
 @as_json
 def tools(config: Path, *, json_: bool) -> None:
     """List the tools: method, path, risk, what policy does, and what listing each costs."""
-    rows = run(inspect.tools(config, _data_dir()))
+    rows, skipped = run(inspect.tools(config, _data_dir()))
     columns = (
         "name", "method", "path", "risk", "policy", "strength", "grant", "upstream", "bytes",
         "tokens",
@@ -50,6 +50,8 @@ def tools(config: Path, *, json_: bool) -> None:
         out(document([row.members for row in rows]))
     else:
         out(table(columns, [[row.cell(column) for column in columns] for row in rows]))
+    for line in inspect.skipped_lines(skipped):
+        note(visible(line))
 
 
 @click.command()
