@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from mcp.client import streamable_http
 
-from signoff.telemetry import LogFormat, configure, redact
+from signoff.telemetry import LogFormat, configure, quiet_client, redact
 
 CANARY = "CANARYs3cr3tv4lu3CANARY"
 JWT = f"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ{CANARY}.{CANARY}_-sig"
@@ -138,3 +139,17 @@ def test_the_http_clients_do_not_log_urls(capsys: pytest.CaptureFixture[str]) ->
         logging.getLogger(name).info("GET https://x.example/?key=%s", CANARY)
     logging.getLogger("uvicorn.access").info("GET /login/%s", CANARY)
     assert capsys.readouterr().err == ""
+
+
+def test_the_sdks_client_writes_nothing_over_what_a_caller_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("client", "mcp.client"):
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+    configure()
+    quiet_client()
+    leaving = ValueError("an event came as its caller left")
+    logging.getLogger(streamable_http.__name__).error("Error parsing", exc_info=leaving)
+    logging.getLogger("client").warning("Tool x not listed by server")
+    logging.getLogger("signoff.client").warning("ours is told")
+    assert capsys.readouterr().err.count("\n") == 1

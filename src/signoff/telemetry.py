@@ -59,6 +59,14 @@ def configure(*, level: str = "INFO", style: LogFormat = "text") -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def quiet_client() -> None:
+    """Keep what the MCP SDK's client logs off the terminal of whoever calls a tool from it."""
+    # It warns of each tool that is not listed, as those of a large catalogue are not.
+    logging.getLogger("client").setLevel(logging.ERROR)
+    # An event that comes as its caller leaves is a traceback there; what went wrong is told by us.
+    logging.getLogger("mcp.client").setLevel(logging.CRITICAL)
+
+
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, tz=UTC).strftime("%H:%M:%S")

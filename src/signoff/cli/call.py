@@ -1,6 +1,5 @@
 """`signoff call`: calls a tool as an assistant would, and shows what an assistant sees."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from signoff.app.call import call_tool
 from signoff.cli.failures import run
 from signoff.cli.options import data_dir_option
 from signoff.cli.tables import document, note, out, visible, visible_lines
+from signoff.telemetry import quiet_client
 
 
 @click.command()
@@ -39,8 +39,7 @@ def call(
     raw: bool,
 ) -> None:
     """Call TOOL, stream its status, print its result."""
-    # The SDK warns of each tool that is not listed, as those of a large catalogue are not.
-    logging.getLogger("client").setLevel(logging.ERROR)
+    quiet_client()
     outcome = run(
         call_tool(
             tool,

@@ -10,7 +10,7 @@ from signoff.cli.failures import run
 from signoff.cli.options import CONFIG, config_option, data_dir_option
 from signoff.cli.tables import note
 from signoff.settings import Role, Settings, environment
-from signoff.telemetry import configure
+from signoff.telemetry import configure, quiet_client
 
 host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen."
@@ -68,5 +68,6 @@ def demo(config: Path, host: str, port: int, data_dir: Path, *, browser: bool) -
     """Show the whole loop: a sample bank, one transfer as an assistant makes it, your decision."""
     settings = Settings()
     configure(level=settings.log_level, style=settings.log_format)
+    quiet_client()
     options = Options(config=config, host=host, port=port, data_dir=data_dir)
     run(demo_until_stopped(options, settings, environment(), say=note, browser=browser))
