@@ -15,7 +15,7 @@ from signoff.assistant.large import META
 from signoff.canonical import Json
 from signoff.catalog.model import Capability, RefStyle, ToolSpec
 from signoff.catalog.registry import Registry
-from signoff.catalog.shaping import fit, inlined, size_of
+from signoff.catalog.shaping import Forms, inlined, size_of
 from signoff.identity import Caller
 from signoff.schema import SchemaError, Validator
 
@@ -134,7 +134,8 @@ class Listing:
 
     def weight(self, spec: ToolSpec) -> int:
         """Return the bytes of a tool as it is listed on its own."""
-        return size_of(self._fitted(spec, self._server.refs, self._server.tool_bytes))
+        forms = Forms(self._input(spec))
+        return size_of(self._fitted(spec, forms, self._server.refs, self._server.tool_bytes))
 
     def _style(self, client: str) -> RefStyle:
         default: RefStyle = "inline" if client in _INLINING else self._server.refs
@@ -165,8 +166,10 @@ class Listing:
         allowed = self._server.list_bytes - sum(size_of(one.listed) for one in BUILTINS.values())
         entries: dict[str, dict[str, Json]] = {}
         sizes: dict[str, int] = {}
+        forms: dict[str, Forms] = {}
         for spec in specs:
-            entries[spec.name] = entry = self._fitted(spec, style, limit)
+            forms[spec.name] = Forms(self._input(spec))
+            entries[spec.name] = entry = self._fitted(spec, forms[spec.name], style, limit)
             sizes[spec.name] = size_of(entry)
             yield
         for tighter in _TIGHTER:
@@ -174,17 +177,19 @@ class Listing:
                 break
             for spec in specs:
                 if sizes[spec.name] > tighter:
-                    entry = self._fitted(spec, style, min(limit, tighter), bare=True)
+                    least = min(limit, tighter)
+                    entry = self._fitted(spec, forms[spec.name], style, least, bare=True)
                     entries[spec.name], sizes[spec.name] = entry, size_of(entry)
                     yield
         return list(entries.values())
 
     def _fitted(
-        self, spec: ToolSpec, style: RefStyle, limit: int, *, bare: bool = False
+        self, spec: ToolSpec, forms: Forms, style: RefStyle, limit: int, *, bare: bool = False
     ) -> dict[str, Json]:
-        schema = self._input(spec)
-        shorten = inlined if style == "inline" else fit
-        fitted, was_cut = shorten(schema, limit)
+        if style == "inline":
+            fitted, was_cut = inlined(self._input(spec), limit)
+        else:
+            fitted, was_cut = forms.within(limit)
         entry = self._entry(spec, fitted)
         if "outputSchema" in entry and (bare or style == "inline"):
             del entry["outputSchema"]

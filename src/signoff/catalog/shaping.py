@@ -27,6 +27,8 @@ _HOLDING: Final = frozenset({*_MAPS, *_LISTS, *_ONES})
 _SKELETON: Final = ("type", "enum", "contentEncoding")
 _WORDS: Final = frozenset({"description", "default", "deprecated", "examples"})
 _REFERENCE: Final = frozenset({"$ref"})
+_DESCRIPTION: Final = frozenset({"description"})
+_EXAMPLES: Final = frozenset({"examples"})
 _NEGATIVE: Final = frozenset({"$defs", "not", "if", "then", "else", "dependentRequired"})
 """What would refuse more, make no sense, or outweigh the arguments, once a part of it is cut."""
 _MORE: Final = "and {} more arguments"
@@ -42,6 +44,10 @@ def size_of(value: Mapping[str, Json]) -> int:
         return len(str(value).encode())
 
 
+def _measured(schema: Schema) -> tuple[Schema, int]:
+    return schema, size_of(schema)
+
+
 def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
     """Return `schema` in `limit` bytes if that can be, and whether its structure was cut.
 
@@ -49,22 +55,50 @@ def fit(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
     lies deep becomes its bare type. Of arguments too many even so, the required ones are listed,
     and the first of the others.
     """
-    made = dict(schema)
-    size = size_of(made)
-    if size <= limit:
-        return made, False
-    for step in (_shortened, _undescribed, _without_examples) if size <= limit * _HOPELESS else ():
-        made = step(made, 0)
-        if size_of(made) <= limit:
-            return made, False
-    definitions = _definitions(made)
-    fitting: Schema | None = None
-    for depth in range(1, _DEEPEST + 1):  # from the top: written out, the whole may be endless
-        cut = _undescribed(_shortened(_cut(made, definitions, depth, 0), 0), 0)
-        if size_of(cut) > limit:
-            break
-        fitting = cut
-    return fitting or _fewer(_bare(_cut(made, definitions, 1, 0)), limit), True
+    return Forms(schema).within(limit)
+
+
+class Forms:
+    """A schema and the smaller forms of it, each made once, for a list that is fitted in rounds."""
+
+    def __init__(self, schema: Mapping[str, Json]) -> None:
+        self._fewer_words = [_measured(dict(schema))]
+        self._cuts: dict[tuple[int, int], tuple[Schema, int]] = {}
+
+    def within(self, limit: int) -> tuple[Schema, bool]:
+        """Return the fullest form of at most `limit` bytes, and whether it was cut; see `fit`."""
+        whole, size = self._fewer_words[0]
+        if size <= limit:
+            return whole, False
+        steps = _STEPS if size <= limit * _HOPELESS else ()
+        for step, _ in enumerate(steps, start=1):
+            made, size = self._with_fewer_words(step)
+            if size <= limit:
+                return made, False
+        fitting: Schema | None = None
+        for depth in range(1, _DEEPEST + 1):  # from the top: written out, the whole may be endless
+            cut, size = self._cut_at(depth, of=len(steps))
+            if size > limit:
+                break
+            fitting = cut
+        if fitting is not None:
+            return fitting, True
+        base, _ = self._fewer_words[len(steps)]
+        return _fewer(_bare(_cut(base, _definitions(base), 1, 0)), limit), True
+
+    def _with_fewer_words(self, step: int) -> tuple[Schema, int]:
+        if step == len(self._fewer_words):
+            before, _ = self._fewer_words[-1]
+            self._fewer_words.append(_measured(_everywhere(before, _STEPS[step - 1], 0)))
+        return self._fewer_words[step]
+
+    def _cut_at(self, depth: int, *, of: int) -> tuple[Schema, int]:
+        found = self._cuts.get((of, depth))
+        if found is None:
+            base, _ = self._fewer_words[of]
+            cut = _cut(base, _definitions(base), depth, 0)
+            found = self._cuts[of, depth] = _measured(_everywhere(cut, _brief, 0))
+        return found
 
 
 def inlined(schema: Mapping[str, Json], limit: int) -> tuple[Schema, bool]:
@@ -144,31 +178,27 @@ def _everywhere(schema: Schema, change: Callable[[Schema, int], Schema], depth: 
     return made
 
 
-def _shortened(schema: Schema, depth: int) -> Schema:
-    def change(part: Schema, at: int) -> Schema:
-        text = part.get("description")
-        if at == 0 or not isinstance(text, str) or len(text) <= _SHORT:
-            return part
-        return {**part, "description": text[: _SHORT - 1].rstrip() + "…"}
-
-    return _everywhere(schema, change, depth)
+def _shortened(part: Schema, depth: int) -> Schema:
+    text = part.get("description")
+    if depth == 0 or not isinstance(text, str) or len(text) <= _SHORT:
+        return part
+    return {**part, "description": text[: _SHORT - 1].rstrip() + "…"}
 
 
-def _undescribed(schema: Schema, depth: int) -> Schema:
-    def change(part: Schema, at: int) -> Schema:
-        if at <= 1 or "description" not in part:
-            return part
-        return {key: value for key, value in part.items() if key != "description"}
-
-    return _everywhere(schema, change, depth)
+def _undescribed(part: Schema, depth: int) -> Schema:
+    return part if depth <= 1 else _without(part, _DESCRIPTION)
 
 
-def _without_examples(schema: Schema, depth: int) -> Schema:
-    def change(part: Schema, at: int) -> Schema:
-        del at
-        return {key: value for key, value in part.items() if key != "examples"}
+def _without_examples(part: Schema, depth: int) -> Schema:
+    del depth
+    return _without(part, _EXAMPLES)
 
-    return _everywhere(schema, change, depth)
+
+def _brief(part: Schema, depth: int) -> Schema:
+    return _undescribed(_shortened(part, depth), depth)
+
+
+_STEPS: Final = (_shortened, _undescribed, _without_examples)
 
 
 def _cut(schema: Schema, definitions: Schema, deepest: int, depth: int, hops: int = 0) -> Schema:
@@ -239,6 +269,8 @@ def _list(value: Json) -> list[Json]:
 
 
 def _without(schema: Schema, keys: frozenset[str]) -> Schema:
+    if keys.isdisjoint(schema):
+        return schema
     return {key: value for key, value in schema.items() if key not in keys}
 
 
