@@ -15,8 +15,8 @@ from signoff.audit import AuditEvent
 from signoff.oauth.clients import Client, JtiKind, Known, Secrets
 from signoff.oauth.delivery import Delivery
 from signoff.oauth.host_tokens import Revocation
-from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
-from signoff.storage import consents
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
+from signoff.storage import consents, paces
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.people import end_open
 from signoff.storage.sqlite import Database, Row, StorageError, Tx
@@ -65,11 +65,6 @@ WHERE id = :id AND (expires_at IS NULL OR expires_at > :now)
   AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :id)
 """
 NOTE_USE: Final = "UPDATE clients SET last_used_at = :now WHERE id = :id"
-DUE: Final = "SELECT due_at FROM paces WHERE kind = 'token' AND id = :id"
-KEEP_DUE: Final = """
-INSERT INTO paces (kind, id, due_at) VALUES ('token', :id, :due_at)
-ON CONFLICT (kind, id) DO UPDATE SET due_at = excluded.due_at
-"""
 SPEND: Final = """
 INSERT INTO spent_ids (kind, issuer, value, expires_at)
 VALUES (:kind, :client_id, :jti, :expires_at)
@@ -221,13 +216,12 @@ class SqliteClients:
         """Record a token issued to the client itself, if it may have one now and so soon."""
 
         def job(tx: Tx) -> TokenRecord:
-            kept = tx.one(DUE, {"id": client_id})
-            due = take(None if kept is None else from_us(kept["due_at"]), now=tx.now, pace=pace)
+            due = paces.due(tx, "token", client_id, pace=pace)
             if isinstance(due, TooSoon):
                 return due
             if not tx.execute(USED, {"id": client_id, "now": tx.now_us}):
                 return MayNot()
-            tx.execute(KEEP_DUE, {"id": client_id, "due_at": to_us(due)})
+            paces.keep(tx, "token", client_id, due)
             facts = AuditEvent(
                 event="client.token_issued",
                 subject=client_id,

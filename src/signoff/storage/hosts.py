@@ -13,8 +13,9 @@ from signoff.audit import AuditEvent
 from signoff.oauth.client_documents import Document, KeptDocument
 from signoff.oauth.clients import Client
 from signoff.oauth.hosts import Host
-from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
 from signoff.oauth.register import AuthMethod, Claims, Registration
+from signoff.storage import paces
 from signoff.storage.clients import end_with
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
@@ -66,19 +67,8 @@ SET name = :name, auth_method = :auth_method, grant_types = :grant_types, scopes
                        THEN coalesce(:secret_hash, secret_hash) END
 WHERE id = :id
 """
-DUE: Final = """
-SELECT paces.due_at FROM registrations
-LEFT JOIN paces ON paces.kind = 'registration' AND paces.id = client_id
-WHERE client_id = :id AND token_hash = :token_hash
-"""
-KEEP_DUE: Final = """
-INSERT INTO paces (kind, id, due_at) VALUES ('registration', :id, :due_at)
-ON CONFLICT (kind, id) DO UPDATE SET due_at = excluded.due_at
-"""
-# What is due in the past says as much as nothing.
-FORGET_PACES: Final = """
-DELETE FROM paces WHERE kind = 'registration' AND id IN
-  (SELECT id FROM paces WHERE kind = 'registration' AND due_at < :now LIMIT 8)
+IS_HELD: Final = """
+SELECT 1 FROM registrations WHERE client_id = :id AND token_hash = :token_hash
 """
 REMOVE: Final = """
 DELETE FROM clients
@@ -176,20 +166,18 @@ class SqliteHosts:
         """Replace what a host says of itself, if it is there and so soon."""
 
         def job(tx: Tx) -> TokenRecord:
-            tx.execute(FORGET_PACES, {"now": tx.now_us})
+            paces.forget(tx, "registration")
             params = _params(client_id, claims, secret=secret, token=token) | {"now": tx.now_us}
-            kept = tx.one(DUE, {"id": client_id, "token_hash": token})
-            if kept is None:
+            if tx.one(IS_HELD, {"id": client_id, "token_hash": token}) is None:
                 return MayNot()
-            before = None if kept["due_at"] is None else from_us(kept["due_at"])
-            due = take(before, now=tx.now, pace=pace)
+            due = paces.due(tx, "registration", client_id, pace=pace)
             if isinstance(due, TooSoon):
                 return due
             same = tx.one(SAME, params) is not None
             params |= {"renewed": int(not same)}
             if not tx.execute(REPLACE, params):
                 return MayNot()
-            tx.execute(KEEP_DUE, {"id": client_id, "due_at": to_us(due)})
+            paces.keep(tx, "registration", client_id, due)
             tx.execute(REPLACE_CLIENT, params)
             facts = AuditEvent(
                 event="client.registration_replaced",

@@ -7,10 +7,10 @@ from typing import Final
 
 from signoff.audit import AuditEvent
 from signoff.oauth.host_tokens import REFRESH_LIFE, HeldRefresh, Revocation
-from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon, take
+from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
 from signoff.sealed import Sealer, hash_id
-from signoff.storage import consents
-from signoff.storage.clock import from_us, to_us
+from signoff.storage import consents, paces
+from signoff.storage.clock import to_us
 from signoff.storage.sqlite import Database, Tx
 
 ADD: Final = """
@@ -33,19 +33,8 @@ DELETE FROM refresh_tokens WHERE hash IN
   (SELECT hash FROM refresh_tokens WHERE expires_at < :now LIMIT 8)
 """
 # Of an unused token: a used one is for its replay to be seen, however soon.
-DUE: Final = """
-SELECT paces.due_at FROM refresh_tokens AS token
-LEFT JOIN paces ON paces.kind = 'refresh' AND paces.id = token.consent_id
-WHERE token.hash = :hash AND token.used_at IS NULL
-"""
-KEEP_DUE: Final = """
-INSERT INTO paces (kind, id, due_at) VALUES ('refresh', :id, :due_at)
-ON CONFLICT (kind, id) DO UPDATE SET due_at = excluded.due_at
-"""
-# What is due in the past says as much as nothing.
-FORGET_PACES: Final = """
-DELETE FROM paces WHERE kind = 'refresh' AND id IN
-  (SELECT id FROM paces WHERE kind = 'refresh' AND due_at < :now LIMIT 8)
+CONSENT_OF: Final = """
+SELECT consent_id FROM refresh_tokens WHERE hash = :hash AND used_at IS NULL
 """
 
 
@@ -82,20 +71,18 @@ class SqliteRefreshTokens:
 
         def job(tx: Tx) -> TokenRecord:
             tx.execute(FORGET, {"now": tx.now_us})
-            tx.execute(FORGET_PACES, {"now": tx.now_us})
+            paces.forget(tx, "refresh")
             params = {"hash": hash_id(token), "client_id": client_id, "now": tx.now_us}
-            kept = tx.one(DUE, params)
-            if kept is None:
+            unused = tx.one(CONSENT_OF, params)
+            if unused is None:
                 return MayNot()
-            before = None if kept["due_at"] is None else from_us(kept["due_at"])
-            due = take(before, now=tx.now, pace=pace)
+            consent_id: str = unused["consent_id"]
+            due = paces.due(tx, "refresh", consent_id, pace=pace)
             if isinstance(due, TooSoon):
                 return due
-            used = tx.one(USE, params)
-            if used is None:
+            if tx.one(USE, params) is None:
                 return MayNot()
-            consent_id: str = used["consent_id"]
-            tx.execute(KEEP_DUE, {"id": consent_id, "due_at": to_us(due)})
+            paces.keep(tx, "refresh", consent_id, due)
             add(tx, successor, consent_id=consent_id, jkt=bound_to)
             tx.audit(AuditEvent(event="consent.refreshed", subject=consent_id, actor=client_id))
             return Recorded()
