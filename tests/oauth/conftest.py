@@ -1,15 +1,5 @@
 """A running authorization server."""
 
-from collections.abc import AsyncGenerator
+from as_provider import provider
 
-import pytest
-
-from as_parts import Provider, running_provider
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
+__all__ = ["provider"]

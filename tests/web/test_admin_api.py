@@ -1,6 +1,5 @@
 """The admin API of machine clients: who may come in, and the life of a client."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +21,6 @@ HTTPS = "https://signoff.example"
 FORM = {"grant_type": "client_credentials"}
 ADMIN_AUDIENCE = f"{ISSUER}/m2m"
 ALGORITHMS = 'algs="ES256 PS256 Ed25519 EdDSA"'
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 async def bearer(provider: Provider, **settings: Any) -> dict[str, str]:

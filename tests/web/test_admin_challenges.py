@@ -5,21 +5,13 @@ from typing import Any
 
 import pytest
 
-from as_parts import ISSUER, Provider, basic, running_provider
+from as_parts import ISSUER, Provider, basic
 from conftest import TurnedClock
 from dpop_parts import KeyHolder
 from signed_in import Site, site
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.web.machine_clients import SCOPE
 
 ALGORITHMS = 'algs="ES256 PS256 Ed25519 EdDSA"'
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
 """Deciding over JSON: the page's rules, and no way around one of them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from as_parts import Provider, basic, running_provider, tool_call
+from as_parts import Provider, basic, tool_call
 from conftest import TurnedClock
 from signed_in import Device, Site, site
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 
 HTTPS = "https://signoff.example"
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 async def shown(here: Site, headers: dict[str, str], approval_id: str) -> dict[str, Any]:

@@ -10,15 +10,13 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 
-from as_parts import BANK, ISSUER, Provider, basic, running_provider
+from as_parts import BANK, ISSUER, Provider, basic
 from signed_in import Site, site
 from signoff.app.client_operations import ClientOperations
 from signoff.cli.main import main
 from signoff.oauth import forms
 from signoff.oauth.client_settings import CHANGED
 from signoff.oauth.clients import CIBA, DEVICE_CODE
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.web.machine_clients import SCOPE
 from trickle import trickled
 
@@ -35,12 +33,6 @@ def keys(*, private: bool = False) -> dict[str, Any]:
 
 
 KEYS = keys()
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ from typing import Any, cast
 import jsonschema_rs
 import pytest
 
-from as_parts import ISSUER, Provider, basic, running_provider
+from as_parts import ISSUER, Provider, basic
 from signed_in import Site, site
 from signoff.oauth.openapi import openapi
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.web.described import described
 from signoff.web.machine_clients import SCOPE
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 @pytest.fixture

@@ -5,20 +5,12 @@ from typing import Any
 
 import pytest
 
-from as_parts import ISSUER, Provider, basic, running_provider
+from as_parts import ISSUER, Provider, basic
 from signed_in import Device, Site, site
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.web.machine_clients import SCOPE
 
 HTTPS = "https://signoff.example"
 HOST: dict[str, Any] = {"name": "A desk host", "redirectUris": ["http://127.0.0.1/callback"]}
-
-
-@pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ MANY = 501
 
 
 @pytest.fixture
-async def provider(database: Database, sealer: Sealer) -> AsyncGenerator[Provider, None]:
-    async with running_provider(database, sealer) as running:
-        yield running
-
-
-@pytest.fixture
 async def here(provider: Provider) -> AsyncGenerator[Site, None]:
     async with site(provider) as running:
         yield running
