@@ -196,6 +196,7 @@ async def house(
     data_dir: Path,
     sealer: Sealer,
     served: Catalogue | None = None,
+    calls: SqliteCalls | None = None,
     limits: Limits | None = None,
     reach: Reach = pass_by,
     grace_s: float = 5.0,
@@ -235,7 +236,7 @@ async def house(
         client_id="signoff-gate",
     )
     references = References(sealer, environment={"BANK_TOKEN": "bank-token"}, root=data_dir)
-    calls = SqliteCalls(database, sealer)
+    calls = calls or SqliteCalls(database, sealer)
     people = Everybody()
     if before_start is not None:
         await before_start(calls)

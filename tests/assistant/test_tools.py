@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,26 @@ async def test_an_approved_call_streams_status_and_pays_once(tmp_path: Path, era
     assert ear.numbers == sorted(set(ear.numbers)), "progress strictly rises"
     assert any("Waiting for alice to decide, 14 min left" in word for word in ear.words)
     assert all(len(word) <= 200 and "savings" not in word for word in ear.words)
+
+
+@in_both_eras
+async def test_while_the_store_is_slow_nobody_is_told_that_the_upstream_was_asked(
+    tmp_path: Path, era: str
+) -> None:
+    ear, go_on = Ear(), threading.Event()
+    async with (
+        running(tmp_path, beat_s=0.02) as signoff,
+        client(signoff.url, era=era) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(signoff.database.write(lambda _: go_on.wait(30)))
+        call = group.create_task(session.call_tool("pay", PAY, progress_callback=ear))
+        asyncio.get_running_loop().call_later(0.5, go_on.set)  # 25 beats without a stored call
+        await signoff.decide()
+        assert not (await call).is_error
+    assert ear.words, "the wait beside the call is told"
+    assert all("bank" not in word for word in ear.words)
+    assert ear.numbers == sorted(set(ear.numbers))
 
 
 @in_both_eras

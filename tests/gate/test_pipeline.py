@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,8 +16,9 @@ from signoff.canonical import Json
 from signoff.catalog.model import Policy, PolicyRule
 from signoff.gate.answers import Finished, Refused, Waiting
 from signoff.gate.call import Call, State
-from signoff.gate.ports import Limits
+from signoff.gate.ports import Frozen, Limits, Opening
 from signoff.sealed import Sealer
+from signoff.storage.calls import SqliteCalls
 from signoff.storage.people import SqlitePeople
 from signoff.storage.sqlite import Database
 
@@ -219,6 +221,41 @@ async def test_a_call_can_be_withdrawn_right_after_it_was_made(home: House) -> N
     assert isinstance(answer, Finished)
     assert answer.call is not None
     assert answer.call.state is State.WITHDRAWN
+
+
+class Announced(SqliteCalls):
+    """Says when a call is about to be stored."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        super().__init__(database, sealer)
+        self.opening = asyncio.Event()
+
+    async def open(
+        self, call: Call, frozen: Frozen, *, seen: str | None, limits: Limits
+    ) -> Opening:
+        self.opening.set()
+        return await super().open(call, frozen, seen=seen, limits=limits)
+
+
+async def test_a_client_that_leaves_while_its_call_is_stored_leaves_it_to_be_asked(
+    database: Database, bank: Bank, tmp_path: Path, sealer: Sealer
+) -> None:
+    calls, go_on = Announced(database, sealer), threading.Event()
+    async with house(database, bank, data_dir=tmp_path, sealer=sealer, calls=calls) as home:
+        busy = asyncio.create_task(database.write(lambda _: go_on.wait(30)))
+        asking = asyncio.create_task(home.call())
+        await calls.opening.wait()
+        await asyncio.sleep(0)  # it waits for the store now
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        go_on.set()
+        assert await busy
+        call = await home.pay()
+        await home.decide(call)
+        finished = await home.finished(call)
+    assert asking.cancelled()
+    assert not finished.result.is_error
+    assert len(bank.bodies) == 1
 
 
 async def test_withdrawing_what_has_ended_changes_nothing(home: House) -> None:

@@ -206,7 +206,8 @@ class Tools:
         if spec is None:
             raise self._unknown(caller, name)
         again = _was_sent_before(context)
-        waiting = f"Waiting for {spec.upstream} to answer"
+        # Of a call that asks, whoever waits beside it speaks: nothing is with its upstream yet.
+        waiting = "" if self.listing.asks(spec) else f"Waiting for {spec.upstream} to answer"
         async with telling(_reporter(context), beat_s=self._beat_s, waiting=waiting) as report:
             return await self._call_tool(spec, caller, info, arguments, again=again, report=report)
 

@@ -19,6 +19,7 @@ from signoff.catalog.wire import FetchAll
 from signoff.gate.answers import RefusedError
 from signoff.gate.policy import Allow
 from signoff.gate.ports import Calls, StoreUnavailableError
+from signoff.gate.uncut import Uncut
 from signoff.identity import Caller
 from signoff.upstream.all_pages import Reading
 from signoff.upstream.request import FrozenRequest
@@ -57,10 +58,10 @@ class AllowedCall:
 class AllowedCalls:
     """Sends what needs nobody."""
 
-    def __init__(self, *, calls: Calls, transports: Transports) -> None:
+    def __init__(self, *, calls: Calls, transports: Transports, uncut: Uncut) -> None:
         self._calls = calls
         self._transports = transports
-        self._sends: set[asyncio.Task[ToolResult]] = set()
+        self._uncut = uncut
 
     async def send(self, call: AllowedCall) -> ToolResult:
         """Send and return what the assistant sees.
@@ -77,17 +78,8 @@ class AllowedCalls:
             if fetch is not None and tool.method == "GET":
                 return await self._read_on(call, sent, fetch)
             return result_of(tool, sent, call.arguments)
-        # A client that leaves must not cut a change in half, nor lose its audit row.
-        send = asyncio.get_running_loop().create_task(
-            self._send_audited(call), name=f"allowed {tool.name}"
-        )
-        self._sends.add(send)
-        send.add_done_callback(self._sends.discard)
-        return await asyncio.shield(send)
-
-    async def drain(self) -> None:
-        """Wait for the changes that are on their way; each has its upstream's deadline."""
-        await asyncio.gather(*self._sends, return_exceptions=True)
+        # A change is not cut in half, and its audit row not lost.
+        return await self._uncut.run(self._send_audited(call), name=f"allowed {tool.name}")
 
     async def _read_on(self, call: AllowedCall, sent: Sent, fetch: FetchAll) -> ToolResult:
         """Read the pages after the first, each as its own request of the same call."""

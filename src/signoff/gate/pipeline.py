@@ -27,6 +27,7 @@ from signoff.gate.policy import Allow, Ask, Deny, decide
 from signoff.gate.ports import Calls, Limits, Moved, People, StoreUnavailableError
 from signoff.gate.presence import Presence
 from signoff.gate.runner import Runner
+from signoff.gate.uncut import Uncut
 from signoff.gate.verify import Verifier
 from signoff.identity import Caller, ClientInfo
 from signoff.sealed import Sealer, SealError
@@ -78,7 +79,8 @@ class Gate:
         self._changes = changes
         self._people = people
         self._freezer = Freezer(registry=registry, references=references, sealer=sealer)
-        self._allowed = AllowedCalls(calls=calls, transports=transports)
+        self._uncut = Uncut()
+        self._allowed = AllowedCalls(calls=calls, transports=transports, uncut=self._uncut)
         self._asker = Asker(
             registry=registry,
             calls=calls,
@@ -117,7 +119,7 @@ class Gate:
                 yield self
             finally:
                 await self._presence.close()
-                await self._allowed.drain()
+                await self._uncut.drain()
 
     async def call(
         self,
@@ -293,14 +295,26 @@ class Gate:
                     f"{tool.name} is not allowed here: {deny.reason} Do not try it again.",
                 )
             case Ask():
-                answer = await self._asker.ask(
-                    caller, info, tool, arguments, said=said, again=again
-                )
-                if isinstance(answer, Waiting) and not answer.attached:
-                    self._runner.start(answer.call.id)
-                return answer
+                # A call that is stored is asked about, also when its client left meanwhile.
+                asking = self._ask(caller, info, tool, arguments, said=said, again=again)
+                return await self._uncut.run(asking, name=f"ask {tool.name}")
             case _:
                 assert_never(verdict)
+
+    async def _ask(
+        self,
+        caller: Caller,
+        info: ClientInfo,
+        tool: ToolSpec,
+        arguments: Mapping[str, Json],
+        *,
+        said: str | None,
+        again: bool,
+    ) -> Answer:
+        answer = await self._asker.ask(caller, info, tool, arguments, said=said, again=again)
+        if isinstance(answer, Waiting) and not answer.attached:
+            self._runner.start(answer.call.id)
+        return answer
 
     async def _send_allowed(
         self,
