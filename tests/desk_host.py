@@ -134,6 +134,6 @@ async def status(server: Server, token: str) -> int:
         "authorization": f"Bearer {token}",
         "accept": "application/json, text/event-stream",
     }
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(f"{server.url}/mcp", json=message, headers=headers)
     return answer.status_code

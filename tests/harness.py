@@ -114,7 +114,7 @@ class Server:
             if process.returncode is not None:
                 raise AssertionError(f"signoff ended:\n{self.log.read_text()}")
             try:
-                async with httpx2.AsyncClient(trust_env=False) as client:
+                async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
                     return (await client.get(f"{self.url}/readyz")).status_code == 200
             except httpx2.TransportError:
                 return False
@@ -298,7 +298,7 @@ async def bank_process(
 
         async def up() -> bool:
             try:
-                async with httpx2.AsyncClient(trust_env=False) as client:
+                async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
                     return (await client.get(f"{url}/accounts")).status_code < 500
             except httpx2.TransportError:
                 return False

@@ -41,7 +41,9 @@ class ScriptedPerson:
     def __init__(self, url: str) -> None:
         self.url = url
         self.key: EllipticCurvePrivateKey = generate_private_key(SECP256R1())
-        self.http = httpx2.AsyncClient(base_url=url, trust_env=False, headers={"Origin": url})
+        self.http = httpx2.AsyncClient(
+            base_url=url, trust_env=False, headers={"Origin": url}, timeout=60
+        )
 
     async def sign_in(self, link: str) -> "ScriptedPerson":
         """Press the button behind the link."""

@@ -32,7 +32,7 @@ async def test_the_five_lines_of_the_page_guard_an_api(tmp_path: Path) -> None:
         form = {"grant_type": "client_credentials", "resource": BANK}
         api = httpx2.ASGITransport(app)
         async with (
-            httpx2.AsyncClient(trust_env=False) as http,
+            httpx2.AsyncClient(trust_env=False, timeout=60) as http,
             httpx2.AsyncClient(transport=api, base_url="https://bank.example") as bank,
         ):
             answer = await http.post(f"{here.url}/oauth2/token", data=form, auth=known)

@@ -31,7 +31,7 @@ async def test_the_running_server_takes_assertions_by_the_rule_of_its_catalogue(
     auth = {"local_user": "alice", **({} if rule is None else {"assertion_audience": rule})}
     async with (
         whole(tmp_path, auth=auth) as house,
-        httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http,
     ):
         make = house.server.operations.handlers()["clients.create"]
         jwks = json.dumps({"keys": [KEY.as_dict(private=False)]})

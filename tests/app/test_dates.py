@@ -31,7 +31,7 @@ async def test_an_answer_that_was_long_in_coming_carries_the_time_it_came() -> N
     with listening("127.0.0.1", port) as listener:
         async with (
             serving(app, listener, protocol=Watched),
-            httpx2.AsyncClient(trust_env=False) as http,
+            httpx2.AsyncClient(trust_env=False, timeout=60) as http,
         ):
             for _ in range(2):
                 answer = await http.get(f"http://127.0.0.1:{port}/")

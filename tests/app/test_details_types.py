@@ -29,7 +29,7 @@ async def test_a_type_of_the_catalogue_is_offered_checked_and_shown_in_the_opera
     (tmp_path / "schemas" / "payment.json").write_text(json.dumps(SCHEMA))
     async with (
         whole(tmp_path, authorization_details_types=TYPES) as house,
-        httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http,
     ):
         told = (await http.get("/.well-known/oauth-authorization-server")).json()
         assert told["authorization_details_types_supported"] == ["tool_call", "payment"]

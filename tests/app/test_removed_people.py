@@ -20,14 +20,14 @@ async def status_of(house: Whole, value: str) -> int:
     """Return what the list of requests answers to a cookie of an earlier start."""
     cookies = {f"signoff-{house.port}": value}
     async with httpx2.AsyncClient(
-        base_url=house.server.url, trust_env=False, cookies=cookies
+        base_url=house.server.url, trust_env=False, cookies=cookies, timeout=60
     ) as http:
         return (await http.get("/approvals")).status_code
 
 
 async def ask(house: Whole, client: dict[str, Any]) -> str:
     """Have a machine client ask Bob."""
-    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http:
         answer = await http.post(
             "/oauth2/bc-authorize",
             data={"scope": "openid", "login_hint": "bob", "binding_message": "W4SCT"},
@@ -38,7 +38,7 @@ async def ask(house: Whole, client: dict[str, Any]) -> str:
 
 async def fetch(house: Whole, client: dict[str, Any], auth_req_id: str) -> str:
     """Return what the token endpoint says of a request."""
-    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http:
         answer = await http.post(
             "/oauth2/token",
             data={"grant_type": "urn:openid:params:grant-type:ciba", "auth_req_id": auth_req_id},

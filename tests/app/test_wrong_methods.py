@@ -35,7 +35,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIN
 async def serving(folder: Path) -> AsyncGenerator[httpx2.AsyncClient, None]:
     async with (
         whole(folder) as house,
-        httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http,
     ):
         yield http
 

@@ -88,7 +88,10 @@ def is_direct(response: httpx2.Response) -> bool:
 
 @asynccontextmanager
 async def raw(tmp_path: Path, era: str, **more: Any) -> AsyncGenerator[Raw]:
-    async with running(tmp_path, **more) as signoff, httpx2.AsyncClient(trust_env=False) as http:
+    async with (
+        running(tmp_path, **more) as signoff,
+        httpx2.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
         made = Raw(signoff, http, era)
         await made.open()
         yield made

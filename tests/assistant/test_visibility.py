@@ -129,6 +129,6 @@ async def test_the_resources_metadata_names_the_scopes_of_tools(tmp_path: Path) 
     paying = replace(gate_parts.PAY, scopes=("payments", "deep"))
     async with running(tmp_path, tools=(paying, SECRET)) as signoff:
         url = signoff.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             document = (await http.get(url)).json()
     assert document["scopes_supported"] == ["mcp", "deep", "payments"]

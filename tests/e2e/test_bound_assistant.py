@@ -53,7 +53,7 @@ async def bound(house: House) -> Bound:
     holder = KeyHolder(lambda: datetime.now(UTC), issuer=server.url)
     auth = httpx2.BasicAuth(made["client_id"], made["client_secret"])
     form = {"grant_type": "client_credentials"}
-    async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
         bare = await http.post("/oauth2/token", data=form, auth=auth)
         assert bare.json()["error"] == "invalid_dpop_proof"
         answer = (await holder.token(http, form, auth=auth)).json()
@@ -99,7 +99,7 @@ async def test_the_token_without_its_key_opens_nothing(house: House, bound: Boun
     ]
     body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     common = {"accept": "application/json, text/event-stream"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         first = await http.post(url, json=body, headers={**common, **attempts[-1]})
         assert first.status_code != 401, first.text
         for headers in attempts:

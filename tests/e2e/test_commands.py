@@ -73,7 +73,7 @@ async def test_a_client_is_created_listed_rotated_and_deleted_and_its_secret_sho
     client, secret = created["client_id"], created["client_secret"]
 
     async def token(with_secret: str) -> int:
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             answer = await http.post(
                 f"{house.server.url}/oauth2/token",
                 data={"grant_type": "client_credentials"},

@@ -166,7 +166,7 @@ async def test_killed_while_asking_there_is_one_card_and_after_the_outcome_it_st
 async def test_the_control_that_sends_again_without_a_key_pays_twice(bank: StartBank) -> None:
     books, order = await bank("http://localhost:1"), transfer(90)
     async with httpx2.AsyncClient(
-        base_url=books.url, headers={"X-On-Behalf-Of": "alice"}, trust_env=False
+        base_url=books.url, headers={"X-On-Behalf-Of": "alice"}, trust_env=False, timeout=60
     ) as naive:
         first = await naive.post("/transfers", json=order)
         again = await naive.post("/transfers", json=order)

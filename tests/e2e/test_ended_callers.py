@@ -99,7 +99,9 @@ async def a_town(tmp_path: Path) -> AsyncGenerator[Town, None]:
         told = cast("dict[str, str]", await here.server.operations.login({"user": "alice"}))
         alice = ConsentingPerson(here.server.url)
         await alice.sign_in(told["url"])
-        async with httpx2.AsyncClient(base_url=here.server.url, trust_env=False) as http:
+        async with httpx2.AsyncClient(
+            base_url=here.server.url, trust_env=False, timeout=60
+        ) as http:
             yield Town(here, alice, http)
         await alice.close()
 

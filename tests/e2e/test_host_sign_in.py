@@ -202,7 +202,7 @@ def _all_of(error: BaseException) -> str:
 async def test_a_device_without_a_browser_gets_in_by_its_code(house: House, person: SignIn) -> None:
     alice = await person(house.server)
     device_code = "urn:ietf:params:oauth:grant-type:device_code"
-    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=house.server.url, trust_env=False, timeout=60) as http:
         host = (
             await http.post(
                 "/oauth2/register",

@@ -130,7 +130,7 @@ async def test_after_a_full_run_no_secret_is_found_in_files_logs_answers_or_page
         ended = await until(done)
         shown = json.dumps(await server.operate("calls.list", every=True))
         tailed = json.dumps(await server.operate("audit.tail", lines=500))
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             for path in ("/approvals/apr_x", f"/login/{'x' * 43}", "/nowhere"):
                 await http.get(f"{server.url}{path}", headers={"Cookie": "signoff-1=canary-x"})
             await http.post(
@@ -181,7 +181,7 @@ async def test_after_a_full_run_no_secret_is_found_in_files_logs_answers_or_page
 
 async def shop_asks(server: Server, client: dict[str, str]) -> dict[str, str]:
     """Open a request as an ordinary CIBA client, so that its auth_req_id is known here."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{server.url}/oauth2/bc-authorize",
             data={"scope": "openid", "login_hint": "alice", "binding_message": "W4SC"},
@@ -195,7 +195,7 @@ async def shop_asks(server: Server, client: dict[str, str]) -> dict[str, str]:
 
 async def shop_fetches(server: Server, client: dict[str, str], auth_req_id: str) -> dict[str, str]:
     """Fetch the tokens of an approved request."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{server.url}/oauth2/token",
             data={

@@ -19,7 +19,7 @@ CIBA = "urn:openid:params:grant-type:ciba"
 async def backchannel(server: Server, client: dict[str, str], **fields: str) -> httpx2.Response:
     """Ask for an approval as `client`."""
     pair = f"{client['client_id']}:{client['client_secret']}".encode()
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(
             f"{server.url}/oauth2/bc-authorize",
             data={"scope": "openid", "login_hint": "alice", **fields},
@@ -177,7 +177,7 @@ async def test_of_fifty_decisions_at_once_one_wins_and_one_is_audited(house: Hou
 async def test_the_assistants_door_stays_shut_without_the_right_bearer(
     house: House, token: str
 ) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{house.server.url}/mcp",
             json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
@@ -194,7 +194,7 @@ async def test_a_machine_client_with_a_token_for_the_tools_reads_but_needs_a_per
     created = await house.server.operate(
         "clients.create", name="nightly", scopes=["mcp"], audiences=[mcp]
     )
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{house.server.url}/oauth2/token",
             data={"grant_type": "client_credentials", "scope": "mcp", "resource": mcp},

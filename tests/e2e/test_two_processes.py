@@ -132,13 +132,13 @@ async def test_a_host_over_stdio_is_not_let_in_at_the_sidecar(two: Split) -> Non
      "/ciba/withdraw", "/.well-known/openid-configuration", "/m2m/clients", "/openapi.json"],
 )  # fmt: skip
 async def test_the_gate_has_no_page_and_gives_no_tokens(two: Split, path: str) -> None:
-    async with httpx2.AsyncClient(base_url=two.gate.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=two.gate.url, trust_env=False, timeout=60) as http:
         assert (await http.get(path)).status_code == 404
         assert (await http.post(path)).status_code == 404
 
 
 async def test_the_gate_names_the_sidecar_and_the_sidecar_has_no_tools(two: Split) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         resource = f"{two.gate.url}/.well-known/oauth-protected-resource/mcp"
         told = (await http.get(resource)).json()
         assert (await http.post(f"{two.sidecar.url}/mcp")).status_code == 404

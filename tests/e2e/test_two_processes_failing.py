@@ -142,7 +142,7 @@ async def test_without_the_sidecar_the_gate_starts_says_why_and_goes_on_when_it_
     await two.sidecar.end(signal.SIGKILL)
     await two.gate.end()
     await two.gate.start()
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         ready = await http.get(f"{two.gate.url}/readyz")
     unreached = f"the authorization server {two.sidecar.url} cannot be reached"
     assert ready.text == f"ready, without approvals: {unreached}"

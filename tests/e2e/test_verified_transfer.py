@@ -27,7 +27,7 @@ class Tap:
         self.tokens.append(headers.get("authorization", "").removeprefix("Bearer "))
         self.bodies.append(body)
         del headers["host"]
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             answer = await http.request(method, self.bank_url + path, content=body, headers=headers)
         writer.write(
             f"HTTP/1.1 {answer.status_code} OK\r\nContent-Type: application/json\r\n"
@@ -39,7 +39,7 @@ class Tap:
 
 
 async def post(bank_url: str, body: bytes, **headers: str) -> int:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{bank_url}/verified-transfers",
             content=body,
@@ -74,7 +74,7 @@ async def test_the_bank_takes_the_approvals_token_once_and_for_this_transfer_onl
         assert (books.count(120), books.count(121)) == (1, 0)
 
         # The approval's token is for the bank: it opens neither our tools nor anything else.
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             refused = await http.post(
                 f"{server.url}/mcp",
                 json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},

@@ -70,7 +70,7 @@ async def test_the_authorization_server_passes_the_suite(
 ) -> None:
     url, port = house.server.url, free_port()
     callback = f"http://127.0.0.1:{port}/callback"
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{url}/oauth2/register", json=registration(redirect_uris=[callback])
         )

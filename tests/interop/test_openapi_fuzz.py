@@ -43,7 +43,7 @@ async def test_no_request_of_who_manages_clients_upsets_the_server(server: Serve
             *("--audience", f"{server.url}/m2m"),
         )
     )
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{server.url}/oauth2/token",
             data={"grant_type": "client_credentials"},

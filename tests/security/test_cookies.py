@@ -82,7 +82,7 @@ async def test_signing_in_takes_no_session_that_was_there_before(
     here: Street, planted: str
 ) -> None:
     async with httpx2.AsyncClient(
-        base_url=here.url, trust_env=False, headers={"Origin": here.url}
+        base_url=here.url, trust_env=False, headers={"Origin": here.url}, timeout=60
     ) as browser:
         browser.cookies.set(cookie_of(here), planted, domain="localhost.local", path="/")
         answer = await browser.post(
@@ -93,7 +93,7 @@ async def test_signing_in_takes_no_session_that_was_there_before(
         fresh = answer.cookies[cookie_of(here)]
         assert fresh != planted
         assert len(fresh) >= 43
-        refused = await httpx2.AsyncClient(trust_env=False).get(
+        refused = await httpx2.AsyncClient(trust_env=False, timeout=60).get(
             f"{here.url}/approvals", headers={"Cookie": f"{cookie_of(here)}={planted}"}
         )
         assert refused.status_code == 401

@@ -52,7 +52,7 @@ async def test_while_we_serve_nobody_can_listen_on_either_loopback_address(
     async with signoff(port, host):
         with pytest.raises(OSError, match="in use"):
             socket.create_server((address, port), family=family)
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
             named = f"[{address}]" if ":" in address else address
             assert (await client.get(f"http://{named}:{port}/")).text == "signoff"
 

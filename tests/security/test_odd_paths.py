@@ -56,7 +56,7 @@ SECRET = {"grant_type": "client_credentials", "client_id": "nobody", "client_sec
 
 async def sent(here: Whole, method: str, path: str) -> httpx2.Response:
     url = here.server.url + path  # joined by hand: a client reads two slashes as a host
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.request(method, url, data=SECRET if method == "POST" else None)
 
 

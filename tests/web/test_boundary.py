@@ -68,7 +68,7 @@ async def signed_in(there: Street, client: httpx2.AsyncClient, user_id: str) -> 
 
 @pytest.fixture
 async def alice(here: Street) -> AsyncGenerator[Visitor, None]:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         visitor = Visitor(here, client, here.url)
         assert (await visitor.sign_in("alice")).status_code == 303
         yield visitor
@@ -81,7 +81,7 @@ async def secure(
     """Alice behind a proxy that ends TLS: the cookie goes by hand, as the hop is plain."""
     async with (
         street(database, sealer, clock, public_url=HTTPS) as there,
-        httpx2.AsyncClient() as client,
+        httpx2.AsyncClient(timeout=60) as client,
     ):
         yield await signed_in(there, client, "alice")
 
@@ -117,7 +117,7 @@ async def test_on_https_a_session_alone_approves(secure: Visitor) -> None:
 
 async def test_of_many_decisions_by_two_people_at_once_one_wins(secure: Visitor) -> None:
     approval = await secure.here.open(tool_call(approvers=["alice", "bob"]))
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         bob = await signed_in(secure.here, client, "bob")
         forms = {visitor: await visitor.form(approval) for visitor in (secure, bob)}
         responses = await asyncio.gather(
@@ -173,7 +173,7 @@ async def test_on_plain_http_a_session_alone_does_not_approve(
 
 
 async def test_the_cookie_is_http_only_and_lax(here: Street) -> None:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         response = await Visitor(here, client, here.url).sign_in("alice")
     port = here.url.rsplit(":", 1)[1]
     assert re.fullmatch(
@@ -318,7 +318,7 @@ async def test_who_may_not_decide_gets_the_same_answer_as_for_an_unknown_id(
 ) -> None:
     approval = await here.open()
     fields = await alice.form(approval)
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         mallory = Visitor(here, client, here.url)
         await mallory.sign_in("mallory")
         for path in ("", "/events"):
@@ -334,7 +334,7 @@ async def test_who_may_not_decide_gets_the_same_answer_as_for_an_unknown_id(
 
 async def test_who_is_not_signed_in_gets_one_answer_for_every_address(here: Street) -> None:
     approval = await here.open()
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         answers = {
             (response.status_code, response.text)
             for path in ("", f"/{approval.id}", "/apr_no", f"/{approval.id}/events", "/events")
@@ -378,7 +378,7 @@ async def test_disabling_a_user_ends_what_she_sees_at_once(here: Street, alice: 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', '{"kty":"EC"}', '{"kty":"EC","kty":"EC"}'])
 async def test_a_device_key_that_is_none_leaves_the_link_unused(here: Street, text: str) -> None:
     link = await here.link()
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         response = await client.post(link, data={"device_key": text}, headers={"Origin": here.url})
     assert response.status_code == 400
     assert await here.sessions.link_user(link.rsplit("/", 1)[1])
@@ -386,7 +386,7 @@ async def test_a_device_key_that_is_none_leaves_the_link_unused(here: Street, te
 
 async def test_signing_in_from_another_origin_is_refused(here: Street) -> None:
     link = await here.link()
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         response = await client.post(link, headers={"Origin": "http://localhost:1"})
     assert response.status_code == 403
     assert await here.sessions.link_user(link.rsplit("/", 1)[1])
@@ -432,7 +432,7 @@ async def test_every_page_carries_the_strict_headers(here: Street, alice: Visito
 
 @pytest.mark.parametrize("name", ["../pages.py", "..%2fpages.py", "nothing.js", "signoff.css/x"])
 async def test_only_the_files_of_the_page_are_served(here: Street, name: str) -> None:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         assert (await client.get(f"{here.url}/static/{name}")).status_code == 404
         served = await client.get(f"{here.url}/static/signoff.css")
         assert served.headers["content-type"] == "text/css; charset=utf-8"

@@ -57,7 +57,7 @@ async def test_a_cookie_replayed_from_another_port_reads_but_approves_nothing(
     approval = await here.open()
     await alice.goto(thief.url)
     assert thief.cookies[0].startswith("signoff-"), "the browser hands it over: the risk is real"
-    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}) as client:
+    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}, timeout=60) as client:
         page = await client.get(f"{here.url}/approvals/{approval.id}")
         assert page.status_code == 200
         form = {
@@ -88,7 +88,7 @@ async def test_a_cookie_replayed_from_another_port_brings_no_key_of_its_own(
 ) -> None:
     await alice.goto(thief.url)
     before = await here.database.fetch_all("SELECT * FROM device_keys")
-    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}) as client:
+    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}, timeout=60) as client:
         for path in ("/login/none", "/approvals", "/logout", "/login/device_key"):
             answer = await client.post(
                 here.url + path, data={"device_key": "{}"}, headers={"Origin": here.url}
@@ -138,7 +138,7 @@ async def test_a_stolen_cookie_marks_no_unknown_outcome(
     await here.redeem(approval)
     await here.tell(approval, "outcome_unknown")
     await alice.goto(thief.url)
-    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}) as client:
+    async with httpx2.AsyncClient(headers={"Cookie": thief.cookies[0]}, timeout=60) as client:
         page = await client.get(f"{here.url}/approvals/{approval.id}")
         fields = {"csrf": csrf_of(page.text, approval), "digest": approval.digest, "done": "no"}
         answer = await client.post(
