@@ -224,7 +224,7 @@ class Provider:
 
     async def until_held(self, *, polls: int = 1) -> None:
         """Wait until that many polls are held."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self._held()) < polls:  # noqa: ASYNC110 — nothing announces a held poll
                 await asyncio.sleep(0)
 

@@ -146,7 +146,7 @@ class House:
                 for approval in await self.approvals.inbox(user_id):
                     if approval.call_id == call.id:
                         return approval
-                assert await watch.changed(10), "no card came"
+                assert await watch.changed(30), "no card came"
 
     async def decide(
         self,
@@ -167,7 +167,7 @@ class House:
         )
 
     async def until(
-        self, call: Call, holds: Callable[[Call], bool], *, timeout_s: float = 10
+        self, call: Call, holds: Callable[[Call], bool], *, timeout_s: float = 30
     ) -> Call:
         """Wait until the stored call is as `holds` says."""
         with self.database.changes.watch("call", call.id) as watch:

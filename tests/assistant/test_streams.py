@@ -75,7 +75,7 @@ async def test_a_drain_returns_after_the_pending_results_have_left(
         async with stream(signoff, tmp_path / "s", era=era) as pipe:
             pipe.say(call(1, era=era))
             await pipe.hear("method")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await signoff.edge.drain()
             assert signoff.edge.waiting() == 0
             pending = (await pipe.hear("result"))["result"]["structuredContent"]

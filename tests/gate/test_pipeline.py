@@ -210,7 +210,7 @@ async def test_a_waiting_call_is_withdrawn_and_its_card_goes(home: House) -> Non
     assert "withdrawn" in text(answer)
     with home.approvals.changes.watch("approval", card.id) as watch:
         while (await home.card(call)).status == "pending":
-            assert await watch.changed(10)
+            assert await watch.changed(30)
     await home.decide(call)
     assert home.bank.heads == []
 
@@ -278,7 +278,7 @@ async def test_the_card_says_when_the_last_listener_left_and_when_one_returned(
                 current = await home.card(call)
                 if (current.listener_left_at is not None) == expected:
                     return
-                assert await watch.changed(10)
+                assert await watch.changed(30)
 
     with home.gate.listening(call.id):
         with home.gate.listening(call.id):

@@ -224,7 +224,7 @@ async def test_the_page_hears_how_the_call_ended(home: House) -> None:
     card = await home.card(call)
     with home.approvals.changes.watch("approval", card.id) as watch:
         while (await home.card(call)).outcome is None:
-            assert await watch.changed(10)
+            assert await watch.changed(30)
     assert (await home.card(call)).outcome == "succeeded"
 
 
@@ -266,7 +266,7 @@ async def test_what_a_person_found_out_elsewhere_is_heard(home: House) -> None:
     card = await home.card(call)
     with home.approvals.changes.watch("approval", card.id) as watch:
         while (await home.card(call)).outcome != "outcome_unknown":
-            assert await watch.changed(10)
+            assert await watch.changed(30)
     await home.gate.remind()
     assert (await home.ended(call)).state is State.OUTCOME_UNKNOWN
     assert await SqliteSettlements(home.database).settle(card.id, done=False, by="alice")
@@ -304,7 +304,7 @@ async def test_a_yes_after_the_withdrawal_is_ignored_and_audited(build: Build) -
         with home.database.changes.watch("call", call.id) as watch:
             await home.decide(call)
             while (await last_event(home))["event"] != "call.yes_ignored":
-                assert await watch.changed(10)
+                assert await watch.changed(30)
         assert (await home.ended(call)).state is State.WITHDRAWN
         assert home.bank.heads == []
 
@@ -377,7 +377,7 @@ async def test_switching_a_client_off_ends_what_it_has_not_sent_and_takes_its_ca
     assert (ended.state, ended.note) == (State.REFUSED, "local:1 is switched off")
     with home.approvals.changes.watch("approval", card.id) as watch:
         while (await home.card(waiting)).status is Status.PENDING:
-            assert await watch.changed(10)
+            assert await watch.changed(30)
     assert await home.gate.end_calls_of("local:1") == 0
     current = await home.calls.load(other.id)
     assert current is not None

@@ -116,7 +116,7 @@ async def test_a_held_poll_wakes_with_the_yes(
     told = await opened(house, client_id)
     held = asyncio.create_task(poll(house, client_id, told["device_code"], prefer="wait=25"))
     await decided(alice, told["user_code"])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert (await held).status_code == 200
 
 
@@ -125,7 +125,7 @@ async def test_a_held_poll_is_answered_at_once_when_the_server_stops(
 ) -> None:
     told = await opened(house, client_id)
     held = asyncio.create_task(poll(house, client_id, told["device_code"], prefer="wait=25"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not house.draining._waits:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage] — nothing announces a held poll
             await asyncio.sleep(0)
         house.draining.begin()

@@ -294,5 +294,5 @@ async def test_a_yes_that_was_taken_back_before_the_sending_does_not_look_as_if_
         card = await home.card(call)
         with home.approvals.changes.watch("approval", card.id) as watch:
             while stage(await home.card(call)) is not Stage.WITHDRAWN:
-                assert await watch.changed(10)
+                assert await watch.changed(30)
     assert bank.heads == []

@@ -211,7 +211,7 @@ async def test_a_request_that_does_not_arrive_is_cut_off(begun: str) -> None:
         async with serving(answer, listener, protocol=Hasty):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(begun.encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 with contextlib.suppress(ConnectionError):
                     await reader.read()
             writer.close()
@@ -252,7 +252,7 @@ async def test_two_hundred_half_sent_requests_keep_nobody_out(here: Whole, path:
             _, writer = await asyncio.open_connection("127.0.0.1", here.port)
             stack.callback(writer.close)
             writer.write(begun if number % 2 else begun[:40])
-        async with asyncio.timeout(10), httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        async with asyncio.timeout(30), httpx2.AsyncClient(trust_env=False, timeout=60) as client:
             assert (await client.get(f"{here.server.url}/healthz")).text == "ok"
             alice = await here.person()
             assert (await alice.http.get("/approvals")).status_code == 200

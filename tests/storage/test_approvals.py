@@ -193,7 +193,7 @@ async def test_the_sweep_expires_and_lapses_with_an_audit_row_each_and_wakes_wat
     clock.turn(120)
     with provider.database.changes.watch("approval", waiting.id) as watch:
         assert sorted(await provider.approvals.sweep()) == sorted([waiting.id, agreed.id])
-        assert await watch.changed(5)
+        assert await watch.changed(30)
     assert (await audited(database, waiting.id))[-1] == "approval.expired"
     assert (await audited(database, agreed.id))[-1] == "approval.lapsed"
     assert await provider.approvals.sweep() == []
@@ -344,7 +344,7 @@ async def test_switching_somebody_off_ends_their_sessions_and_sign_in_links(
     )
     with database.changes.watch("session", "s") as watch:
         await provider.people.disable("alice", by="operator")
-        assert await watch.changed(5)
+        assert await watch.changed(30)
     assert await database.fetch_all("SELECT 1 FROM sessions") == []
     assert await database.fetch_all("SELECT 1 FROM login_codes") == []
 

@@ -363,7 +363,7 @@ async def test_a_swap_is_announced_after_it_is_stored(
     call = await opened(calls)
     with database.changes.watch("call", call.id) as watch:
         await calls.move(call, Event.ASK)
-        assert await watch.changed(1)
+        assert await watch.changed(30)
 
 
 async def test_old_ends_lose_what_they_were_made_of_and_keep_their_record(
