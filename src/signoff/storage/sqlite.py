@@ -62,6 +62,7 @@ _PRAGMAS: Final = (
     "PRAGMA trusted_schema=OFF",
     "PRAGMA cell_size_check=ON",
     "PRAGMA mmap_size=0",
+    "PRAGMA temp_store=MEMORY",  # what a savepoint may undo; a file of it costs more than the job
     "PRAGMA journal_size_limit=67108864",
 )
 
