@@ -4,27 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from signoff.tokens.keyring import Keyring, StoredKey
+from resource_parts import Drawer
+from signoff.tokens.keyring import Keyring
 from signoff.tokens.keys import KeySet, TokenError
 from signoff.tokens.verify import AuditHead, verify_head
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
-
-
-class Drawer:
-    """A key store that keeps nothing longer than a test."""
-
-    def __init__(self) -> None:
-        self.keys: list[StoredKey] = []
-
-    async def load(self) -> list[StoredKey]:
-        return list(self.keys)
-
-    async def add(self, key: StoredKey) -> None:
-        self.keys.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.keys = [key for key in self.keys if key.kid != kid]
 
 
 async def test_an_audit_head_is_signed_and_read_back() -> None:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from as_parts import BANK
 from interop_parts import served
 
-PAGE = Path(__file__).parents[1] / "docs" / "ciba.md"
+PAGE = Path(__file__).parents[2] / "docs" / "ciba.md"
 
 
 @pytest.mark.seed("C11")

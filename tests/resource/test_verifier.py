@@ -1,10 +1,10 @@
 """What an upstream checks: everything about the token, and that it is used once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,89 +12,19 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from conftest import TurnedClock
 from dpop_parts import KeyHolder
+from resource_parts import BANK, ISSUER, NOW, WANTED, bearer, pays_bob_25, verifier
 from signoff.resource import (
     SCOPE_KEY,
     MemorySingleUse,
-    RemoteKeys,
     RequireToken,
     ResourceError,
-    ResourceVerifier,
     SingleUse,
     SqliteSingleUse,
 )
-from signoff.tokens.keyring import Keyring, StoredKey
-from signoff.tokens.keys import KeysUnavailableError
-
-ISSUER, BANK = "https://as.example", "https://bank.example/api"
-NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
-WANTED: dict[str, Any] = {
-    "type": "tool_call",
-    "tool": "transfer_funds",
-    "arguments": {"amount": 25, "to": "bob"},
-}
-
-
-class Drawer:
-    """A key store that keeps nothing longer than a test."""
-
-    def __init__(self) -> None:
-        self.keys: list[StoredKey] = []
-
-    async def load(self) -> list[StoredKey]:
-        return list(self.keys)
-
-    async def add(self, key: StoredKey) -> None:
-        self.keys.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.keys = [key for key in self.keys if key.kid != kid]
-
-
-@pytest.fixture
-async def keyring() -> Keyring:
-    keyring = Keyring(Drawer(), now=lambda: NOW)
-    await keyring.maintain()
-    return keyring
-
-
-def bearer(keyring: Keyring, **changed: Any) -> str:
-    at = int(NOW.timestamp())
-    claims: dict[str, Any] = {
-        "iss": ISSUER,
-        "aud": BANK,
-        "sub": "alice",
-        "client_id": "signoff-gate",
-        "jti": "one",
-        "iat": at,
-        "exp": at + 120,
-        "scope": "openid pay",
-        "authorization_details": [WANTED],
-    }
-    return "Bearer " + keyring.mint_access_token({**claims, **changed})
-
-
-def verifier(keyring: Keyring, **changed: Any) -> ResourceVerifier:
-    settings: dict[str, Any] = {
-        "issuer": ISSUER,
-        "audience": BANK,
-        "keys": keyring,
-        "clients": {"signoff-gate"},
-        "scope": "pay",
-        "single_use": MemorySingleUse(clock=NOW.timestamp),
-        "now": lambda: NOW,
-    }
-    return ResourceVerifier(**{**settings, **changed})
-
-
-def pays_bob_25(details: Any) -> bool:
-    return details["tool"] == "transfer_funds" and details["arguments"] == {
-        "amount": 25,
-        "to": "bob",
-    }
+from signoff.tokens.keyring import Keyring
 
 
 @pytest.mark.seed("C11")
@@ -231,107 +161,6 @@ async def test_a_full_memory_refuses_rather_than_forgets() -> None:
     assert not await spent.spend(issuer="a", jti="3", expires_at=at)
     times[0] += 3661
     assert await spent.spend(issuer="a", jti="3", expires_at=at + timedelta(hours=2))
-
-
-class Publisher:
-    """An issuer's JWKS, counted, and as broken as a test wants it."""
-
-    def __init__(self, keyring: Keyring) -> None:
-        self.fetched = 0
-        self.answer: Callable[[], Response] = lambda: JSONResponse(keyring.public.as_json())
-
-    async def serve(self, request: Request) -> Response:
-        del request
-        self.fetched += 1
-        return self.answer()
-
-    @property
-    def app(self) -> ASGIApp:
-        return Starlette(routes=[Route("/jwks", self.serve)])
-
-
-@pytest.fixture
-def publisher(keyring: Keyring) -> Publisher:
-    return Publisher(keyring)
-
-
-@pytest.fixture
-def stopwatch() -> list[float]:
-    return [0.0]
-
-
-@pytest.fixture
-def remote(publisher: Publisher, stopwatch: list[float]) -> RemoteKeys:
-    return RemoteKeys(
-        f"{ISSUER}/jwks",
-        transport=httpx2.ASGITransport(publisher.app),
-        monotonic=lambda: stopwatch[0],
-    )
-
-
-async def test_keys_are_fetched_once_for_many(
-    keyring: Keyring, publisher: Publisher, remote: RemoteKeys
-) -> None:
-    checks = verifier(keyring, keys=remote, single_use=None)
-    await asyncio.gather(*(checks.verify(bearer(keyring)) for _ in range(50)))
-    assert publisher.fetched == 1
-
-
-async def test_ten_thousand_unknown_kids_cause_one_fetch_a_minute(
-    publisher: Publisher, remote: RemoteKeys, stopwatch: list[float]
-) -> None:
-    await remote.keys_for(None)
-    for number in range(10_000):
-        await remote.keys_for(f"kid {number}")
-    assert publisher.fetched == 1
-    stopwatch[0] = 60
-    await remote.keys_for("another")
-    await remote.keys_for("and another")
-    assert publisher.fetched == 2
-
-
-async def test_a_new_key_is_found_when_a_token_names_it(
-    keyring: Keyring, remote: RemoteKeys, stopwatch: list[float]
-) -> None:
-    await remote.keys_for(None)
-    await keyring.rotate()
-    stopwatch[0] = 60
-    published = cast("list[dict[str, str]]", keyring.public.as_json()["keys"])
-    new = published[-1]["kid"]
-    assert new in await remote.keys_for(new)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda: Response("gone", 500),
-        lambda: Response("", 302, headers={"location": "http://127.0.0.1:1/"}),
-        lambda: Response("<html>", 200),
-        lambda: Response(b" " * 300_000, 200),
-        lambda: JSONResponse({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}),
-    ],
-    ids=["500", "redirect", "html", "huge", "secret"],
-)
-async def test_a_failed_fetch_keeps_the_keys_and_without_any_says_so(
-    keyring: Keyring,
-    publisher: Publisher,
-    remote: RemoteKeys,
-    stopwatch: list[float],
-    answer: Callable[[], Response],
-) -> None:
-    honest, publisher.answer = publisher.answer, answer
-    with pytest.raises(KeysUnavailableError):
-        await remote.keys_for(None)
-    checks = verifier(keyring, keys=remote)
-    with pytest.raises(ResourceError) as refused:
-        await checks.verify(bearer(keyring))
-    assert (refused.value.status, refused.value.headers["retry-after"]) == (503, "5")
-    publisher.answer = honest
-    stopwatch[0] = 1
-    assert await checks.verify(bearer(keyring))
-    publisher.answer = answer
-    stopwatch[0] = 601
-    assert await checks.verify(bearer(keyring, jti="two"))
 
 
 @pytest.fixture
