@@ -286,18 +286,17 @@ async def test_files_are_for_the_owner_alone(tmp_path: Path) -> None:
 
 
 async def test_the_writer_flushes_every_commit(database: Database) -> None:
-    pragmas = await database.write(
-        lambda tx: {
-            name: tx.all(f"PRAGMA {name}")[0][0]
-            for name in ("synchronous", "foreign_keys", "journal_mode", "trusted_schema")
-        }
-    )
-    assert pragmas == {
+    wanted = {
         "synchronous": 2,
         "foreign_keys": 1,
         "journal_mode": "wal",
         "trusted_schema": 0,
+        "temp_store": 2,
     }
+    found = await database.write(
+        lambda tx: {name: tx.all(f"PRAGMA {name}")[0][0] for name in wanted}
+    )
+    assert found == wanted
 
 
 async def test_a_full_store_costs_the_batch_and_the_writer_goes_on(
