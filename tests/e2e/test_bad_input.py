@@ -198,8 +198,7 @@ async def test_a_second_server_on_the_same_directory_names_the_first(running: Se
 async def test_a_call_from_the_terminal_that_cannot_be_says_why(
     running: Server, words: tuple[str, ...], code: int, said: str
 ) -> None:
-    url = () if "--url" in words else ("--url", f"{running.url}/mcp")
-    found, out, err = await running.run("call", *words, *url)
+    found, out, err = await running.run("call", *words)
     assert (found, out) == (code, ""), err
     assert said in err
     assert len(err.strip().splitlines()) == 1
@@ -211,7 +210,7 @@ async def test_a_stopped_server_tells_a_waiting_terminal_what_to_do(launch: Laun
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "signoff", "call", "transfer_funds", "--json",
         '{"amount": 1, "currency": "EUR", "from_account": "checking", "to_account": "savings"}',
-        "--url", f"{server.url}/mcp", "--data-dir", str(server.data_dir), cwd=ROOT,
+        "--data-dir", str(server.data_dir), cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip

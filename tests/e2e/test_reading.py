@@ -102,7 +102,7 @@ async def test_an_api_is_read_as_its_catalogue_says(launch: Launch, api: tuple[W
     fetched = [one.split(b" ", 2)[1] for one in wire.requests]
     assert sorted(fetched) == [b"/shared/common.json", b"/shared/lost.json"]
 
-    code, out, err = await server.run("call", "list_things", "--url", f"{server.url}/mcp")
+    code, out, err = await server.run("call", "list_things")
     assert code == 0
     assert json.loads(out) == {"result": [1, 2, 3]}
     assert err.splitlines() == [

@@ -116,6 +116,12 @@ async def test_a_host_over_stdio_gets_the_tools_of_the_gate(two: Split) -> None:
     assert result.structured_content["approve_at"].startswith(two.sidecar.url)
 
 
+async def test_a_call_from_the_terminal_finds_the_tools_of_the_gate(two: Split) -> None:
+    code, out, err = await two.gate.run("call", "list_accounts")
+    assert (code, err) == (0, "")
+    assert "checking" in out
+
+
 async def test_a_host_over_stdio_is_not_let_in_at_the_sidecar(two: Split) -> None:
     gate = Server(
         port=free_port(), data_dir=two.sidecar.data_dir, config=two.gate.config,
@@ -148,7 +154,12 @@ async def test_the_gate_names_the_sidecar_and_the_sidecar_has_no_tools(two: Spli
 
 
 COMMANDS = {
-    "sidecar": [("calls", "list"), ("calls", "show", "call_x"), ("gate", "key")],
+    "sidecar": [
+        ("call", "list_accounts"),
+        ("calls", "list"),
+        ("calls", "show", "call_x"),
+        ("gate", "key"),
+    ],
     "gate": [
         ("login", "alice"),
         ("users", "list"),

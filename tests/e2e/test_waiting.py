@@ -16,7 +16,7 @@ async def signoff_call(server: Server, amount: int, *more: str) -> asyncio.subpr
     """Start `signoff call` for one transfer."""
     words = [f"--arg={name}={value}" for name, value in transfer(amount).items()]
     return await asyncio.create_subprocess_exec(
-        *SIGNOFF, "call", "transfer_funds", *words, "--url", f"{server.url}/mcp",
+        *SIGNOFF, "call", "transfer_funds", *words,
         "--data-dir", str(server.data_dir), *more, cwd=ROOT, env=dict(os.environ),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, start_new_session=True,

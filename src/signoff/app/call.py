@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, cast
 
+from signoff.app.address import DEFAULT_PORT
 from signoff.app.errors import BadInputError, CannotRunError
 from signoff.client.arguments import ArgumentError, from_words
 from signoff.client.session import CallOutcome, ClientError, OnStatus, connect
+from signoff.desk.admin import AdminClient, AdminError, NoOwnerError
 
-_INPUT = frozenset({"unknown_tool", "refused"})
+_USUAL: Final = f"http://localhost:{DEFAULT_PORT}/mcp"
+_INPUT: Final = frozenset({"unknown_tool", "refused"})
 
 
 async def call_tool(
@@ -15,17 +19,19 @@ async def call_tool(
     words: Sequence[str],
     *,
     document: str | None,
-    url: str,
+    url: str | None,
+    data_dir: Path,
     token_file: Path,
     on_status: OnStatus,
     wait: bool,
 ) -> CallOutcome:
-    """Call the tool and follow it to its end.
+    """Call the tool and follow it to its end; without `url`, at the server on `data_dir`.
 
     Raises:
-        BadInputError: the tool or an argument does not exist.
+        BadInputError: the tool or an argument does not exist, or the tools are elsewhere.
         CannotRunError: no server, or no token for it.
     """
+    url = url or await _served(data_dir)
     try:
         token = token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -44,3 +50,14 @@ async def call_tool(
         raise BadInputError(str(error)) from error
     except ClientError as error:
         raise (BadInputError if error.kind in _INPUT else CannotRunError)(str(error)) from error
+
+
+async def _served(data_dir: Path) -> str:
+    """Return where the server on `data_dir` has its tools, or the usual place if none runs."""
+    try:
+        answer = await AdminClient(data_dir).call("calls.address")
+    except NoOwnerError:
+        return _USUAL
+    except AdminError as error:
+        raise BadInputError(str(error)) from error
+    return cast("dict[str, str]", answer)["url"]

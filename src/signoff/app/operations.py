@@ -63,6 +63,7 @@ class Operations:
             "calls.list": self.list_calls,
             "calls.show": self.show_call,
             "calls.deny": self.deny_call,
+            "calls.address": self.address,
             **ClientOperations(
                 self.clients, self.people, end_calls_of=self._end_calls_of
             ).handlers(),
@@ -91,6 +92,10 @@ class Operations:
         except DisabledUserError as error:
             raise AdminError(str(error)) from error
         return {"user": known, "url": f"{self.catalogue.server.public_url}/login/{code}"}
+
+    async def address(self, _: Parameters) -> Json:
+        """Say where tools are called."""
+        return {"url": f"{self.catalogue.server.public_url}/mcp"}
 
     async def list_calls(self, parameters: Parameters) -> Json:
         found = await self.calls.recent(every=parameters.get("every") is True)

@@ -16,7 +16,7 @@ from signoff.telemetry import quiet_client
 @click.argument("tool")
 @click.option("--arg", "words", multiple=True, metavar="NAME=VALUE", help="One argument; repeat.")
 @click.option("--json", "arguments", metavar="OBJECT", help="All arguments as one JSON object.")
-@click.option("--url", default="http://localhost:8420/mcp", show_default=True)
+@click.option("--url", help="Where the tools are.  [default: at the server on DATA_DIR]")
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="[default: DATA_DIR/local-token]"
 )
@@ -31,7 +31,7 @@ def call(
     tool: str,
     words: tuple[str, ...],
     arguments: str | None,
-    url: str,
+    url: str | None,
     token_file: Path | None,
     data_dir: Path,
     *,
@@ -46,6 +46,7 @@ def call(
             words,
             document=arguments,
             url=url,
+            data_dir=data_dir,
             token_file=token_file or data_dir / "local-token",
             on_status=lambda line: note(visible(line)),
             wait=wait,
