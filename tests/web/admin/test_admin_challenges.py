@@ -1,23 +1,15 @@
 """What the admin API tells a machine whose token will not do (RFC 6750 §3, RFC 9449 §7.1)."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
+from admin_door import ALGORITHMS
 from as_parts import ISSUER, Provider, basic
 from conftest import TurnedClock
 from dpop_parts import KeyHolder
-from signed_in import Site, site
+from signed_in import Site
 from signoff.web.machine_clients import SCOPE
-
-ALGORITHMS = 'algs="ES256 PS256 Ed25519 EdDSA"'
-
-
-@pytest.fixture
-async def here(provider: Provider) -> AsyncGenerator[Site, None]:
-    async with site(provider) as running:
-        yield running
 
 
 async def token(provider: Provider, **settings: Any) -> tuple[str, str]:

@@ -1,34 +1,14 @@
 """The admin API of MCP hosts: who may come in, and the life of a host."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from as_parts import ISSUER, Provider, basic
+from admin_door import HTTPS, bearer
+from as_parts import Provider
 from signed_in import Device, Site, site
-from signoff.web.machine_clients import SCOPE
 
-HTTPS = "https://signoff.example"
 HOST: dict[str, Any] = {"name": "A desk host", "redirectUris": ["http://127.0.0.1/callback"]}
-
-
-@pytest.fixture
-async def here(provider: Provider) -> AsyncGenerator[Site, None]:
-    async with site(provider) as running:
-        yield running
-
-
-@pytest.fixture
-async def admin(provider: Provider) -> dict[str, str]:
-    return await bearer(provider, [SCOPE])
-
-
-async def bearer(provider: Provider, scopes: list[str]) -> dict[str, str]:
-    client = await provider.other_client(scopes=scopes, audiences=[f"{ISSUER}/m2m"])
-    form = {"grant_type": "client_credentials"}
-    answer = await provider.post("/oauth2/token", form, auth=basic(client))
-    return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 async def test_a_host_is_made_shown_listed_and_deleted(here: Site, admin: dict[str, str]) -> None:
@@ -93,7 +73,7 @@ async def test_whoever_may_not_manage_clients_may_not_manage_hosts(
     for headers, status in (
         ({}, 401),
         ({"authorization": "Bearer x"}, 401),
-        (await bearer(provider, ["reports"]), 403),
+        (await bearer(provider, scopes=["reports"]), 403),
         (await here.enter("alice", device=Device()), 403),
         (await here.enter("root", device=Device()), 403),  # plain http: a cookie changes nothing
     ):

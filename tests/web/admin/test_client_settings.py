@@ -1,26 +1,21 @@
 """What can be said of a client, the same over HTTP as at the terminal."""
 
 import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 
-from as_parts import BANK, ISSUER, Provider, basic
-from signed_in import Site, site
+from as_parts import BANK, Provider
+from signed_in import Site
 from signoff.app.client_operations import ClientOperations
-from signoff.cli.main import main
 from signoff.oauth import forms
 from signoff.oauth.client_settings import CHANGED
 from signoff.oauth.clients import CIBA, DEVICE_CODE
-from signoff.web.machine_clients import SCOPE
 from trickle import trickled
 
-ROOT = Path(__file__).parents[2]
 ENDPOINT = "https://client.example/callback"
 DELIVERY_MODE = "backchannelTokenDeliveryMode"
 NOTIFICATION_ENDPOINT = "backchannelClientNotificationEndpoint"
@@ -33,31 +28,6 @@ def keys(*, private: bool = False) -> dict[str, Any]:
 
 
 KEYS = keys()
-
-
-@pytest.fixture
-async def here(provider: Provider) -> AsyncGenerator[Site, None]:
-    async with site(provider) as running:
-        yield running
-
-
-@pytest.fixture
-async def admin(provider: Provider) -> dict[str, str]:
-    client = await provider.other_client(scopes=[SCOPE], audiences=[f"{ISSUER}/m2m"])
-    form = {"grant_type": "client_credentials"}
-    answer = await provider.post("/oauth2/token", form, auth=basic(client))
-    return {"authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Any:
-    (tmp_path / "data").mkdir()
-
-    def invoke(*arguments: str) -> Result:
-        where = ("--data-dir", str(tmp_path / "data"), "--config", str(ROOT / "capabilities.yaml"))
-        return CliRunner().invoke(main, [*arguments, *where])
-
-    return invoke
 
 
 WHOLE: dict[str, Any] = {

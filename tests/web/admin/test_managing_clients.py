@@ -2,18 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from click.testing import CliRunner, Result
 
-from as_parts import ISSUER, Provider, basic, running_provider
-from signed_in import Site, site
+from as_parts import Provider, running_provider
+from signed_in import Site
 from signoff.app.client_operations import ClientOperations
 from signoff.app.host_operations import HostOperations
-from signoff.cli.main import main
 from signoff.oauth.clients import AUTHORIZATION_CODE, CIBA
 from signoff.oauth.operator_hosts import OperatorHosts
 from signoff.oauth.register import Claims
@@ -21,38 +17,9 @@ from signoff.sealed import Sealer
 from signoff.storage.hosts import SqliteHosts
 from signoff.storage.operator_hosts import SqliteOperatorHosts
 from signoff.storage.sqlite import Database
-from signoff.web.machine_clients import SCOPE
 
-ROOT = Path(__file__).parents[2]
 MANY = 501
 """More than one page holds."""
-
-
-@pytest.fixture
-async def here(provider: Provider) -> AsyncGenerator[Site, None]:
-    async with site(provider) as running:
-        yield running
-
-
-@pytest.fixture
-async def admin(provider: Provider) -> dict[str, str]:
-    client = await provider.other_client(
-        name="The manager", scopes=[SCOPE], audiences=[f"{ISSUER}/m2m"]
-    )
-    form = {"grant_type": "client_credentials"}
-    answer = await provider.post("/oauth2/token", form, auth=basic(client))
-    return {"authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Any:
-    (tmp_path / "data").mkdir()
-
-    def invoke(*arguments: str) -> Result:
-        where = ("--data-dir", str(tmp_path / "data"), "--config", str(ROOT / "capabilities.yaml"))
-        return CliRunner().invoke(main, [*arguments, *where])
-
-    return invoke
 
 
 async def created(here: Site, admin: dict[str, str], **members: Any) -> dict[str, Any]:
