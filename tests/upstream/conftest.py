@@ -2,7 +2,10 @@
 
 import pytest
 
+from sending import sender
 from upstream_parts import CLIENTS, Sending
+
+__all__ = ["each_client", "fresh", "sender"]
 
 
 @pytest.fixture(params=CLIENTS)
