@@ -50,6 +50,11 @@ def parameter(argument: str, place: Place, **more: Any) -> Parameter:
     return Parameter(argument=argument, place=place, **(defaults | more))
 
 
+def shaped(place: Place, style: Style, *, explode: bool, **more: Any) -> Parameter:
+    """Return the parameter `color` in one style."""
+    return parameter("color", place, style=style, explode=explode, **more)
+
+
 def tool(
     path: str = "/things", *, method: str = "GET", parameters: Sequence[Parameter] = (), **more: Any
 ) -> ToolSpec:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,36 +12,23 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from secured_upstream import SECRET, bank, key, scheme, secured, sent
 from signoff.canonical import Json
-from signoff.catalog.model import Credential, ToolSpec, Upstream
-from signoff.catalog.wire import Parameter, SchemeKind, SchemeUse, Security, SecurityScheme, Server
+from signoff.catalog.model import Credential, Upstream
+from signoff.catalog.wire import Parameter, SchemeUse, Security, Server
 from signoff.identity import Caller
 from signoff.upstream.headers import parsed
-from signoff.upstream.hooks import HookContext
 from signoff.upstream.request import (
     AuthRequiredError,
     FrozenRequest,
     RequestError,
     UpstreamError,
 )
-from signoff.upstream.transport import Answered, Changed, NotSent, Sent, Transports
+from signoff.upstream.transport import Answered, Changed, NotSent, Transports
 from upstream_parts import ENVIRONMENT, frozen, parameter, references, tool, upstream
 from wire import Script, Wire, answer, listening, plain
 
-SECRET = ENVIRONMENT["BANK_TOKEN"]
 ENCODED = "s3cret-t0ken%2F%2B"
-
-
-def scheme(kind: SchemeKind, **more: Any) -> SecurityScheme:
-    return SecurityScheme(name="main", kind=kind, **more)
-
-
-def key(carrier: Any, name: str, text: str = "${env:BANK_TOKEN}") -> Credential:
-    return Credential(
-        scheme=scheme("api_key", carrier=carrier, key=name), kind="value", value=parsed(text)
-    )
-
-
 BEARER = Credential(scheme=scheme("bearer"), kind="value", value=parsed("${env:BANK_TOKEN}"))
 BASIC = Credential(
     scheme=scheme("basic"),
@@ -49,28 +36,6 @@ BASIC = Credential(
     username=parsed("${caller.sub}"),
     password=parsed("${env:BANK_TOKEN}"),
 )
-
-
-def secured(path: str = "/x", **more: Any) -> ToolSpec:
-    return tool(path, security=Security(credentials=("main",)), **more)
-
-
-def bank(url: str, credential: Credential, **more: Any) -> Upstream:
-    return upstream(url, credentials={"main": credential}, **more)
-
-
-async def sent(
-    to: Upstream,
-    spec: ToolSpec,
-    tmp_path: Path,
-    arguments: Mapping[str, Json] | None = None,
-    **more: Any,
-) -> Sent:
-    async with Transports([to], data_dir=tmp_path, references=references()) as transports:
-        request = frozen(spec, arguments or {}, to=to)
-        return await transports.send(request, to, fresh=True, **more)
-
-
 ARRIVES: list[tuple[Credential, str, tuple[str, str] | None]] = [
     (key("header", "X-Api-Key"), "/x", ("X-Api-Key", SECRET)),
     (key("query", "api_key"), f"/x?api_key={ENCODED}", None),
@@ -142,9 +107,6 @@ async def test_what_an_upstream_echoes_of_a_credential_is_taken_out(tmp_path: Pa
             assert blob.encode() not in got.body
 
 
-# Nothing an assistant sends overrides one
-
-
 @pytest.mark.parametrize(
     ("credential", "argument"),
     [
@@ -174,9 +136,6 @@ def test_an_object_that_explodes_never_sets_what_a_credential_sets() -> None:
 def test_what_looks_like_a_reference_is_sent_as_it_is() -> None:
     spec = tool("/x", parameters=[parameter("a", "query")])
     assert frozen(spec, {"a": "${env:BANK_TOKEN}"}).url.endswith("a=%24%7Benv%3ABANK_TOKEN%7D")
-
-
-# What cannot be met
 
 
 def test_a_requirement_that_nobody_meets_says_which_and_sends_nothing() -> None:
@@ -286,9 +245,6 @@ async def test_a_username_never_reaches_into_the_password(tmp_path: Path) -> Non
     assert wire.requests == []
 
 
-# Tokens
-
-
 def token_answer(**members: Json) -> bytes:
     return answer(body=json.dumps({"access_token": "tok-1", **members}).encode())
 
@@ -375,73 +331,3 @@ async def test_an_endpoint_that_gives_no_token_means_nothing_is_sent(
     assert "leak" not in got.reason
     assert api.requests == []
     assert len(tokens.requests) == 1  # and it was not tried again
-
-
-# Hooks
-
-
-def known(context: HookContext) -> str:
-    return f"for-{context.caller.sub}-{context.tool}-{context.call_id}"
-
-
-async def later(context: HookContext) -> SecretStr:
-    await asyncio.sleep(0)
-    return SecretStr(f"{context.method} {context.url}".replace(" ", "+"))
-
-
-def failing(context: HookContext) -> str:
-    raise RuntimeError(f"secret {context.tool}")
-
-
-def empty(_: HookContext) -> str:
-    return ""
-
-
-def breaking(_: HookContext) -> str:
-    return "a\r\nX: y"
-
-
-def hooked(name: str) -> Credential:
-    return Credential(scheme=scheme("bearer"), kind="hook", hook=f"hooks_under_test:{name}")
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys  # noqa: PLC0415 — only to make this file importable by a name
-
-    monkeypatch.setitem(sys.modules, "hooks_under_test", sys.modules[__name__])
-
-
-@pytest.mark.parametrize(
-    ("name", "token"), [("known", "for-alice-thing-None"), ("later", "GET+http://")]
-)
-async def test_a_hook_makes_the_value_from_the_call(name: str, token: str, tmp_path: Path) -> None:
-    async with listening(plain(answer())) as wire:
-        to = bank(wire.url, hooked(name))
-        request = frozen(secured(), {}, to=to)
-        assert request.details()["headers"] == {
-            **{header.name: header.value for header in request.headers},
-            "Authorization": {
-                "reference": f"Bearer ${{hook:hooks_under_test:{name}}}",
-                "fingerprint": None,
-            },
-        }
-        await sent(to, secured(), tmp_path)
-    assert dict(wire.head()[1])["Authorization"].startswith(f"Bearer {token}")
-
-
-@pytest.mark.parametrize("name", ["failing", "empty", "breaking"])
-async def test_a_hook_that_gives_nothing_usable_sends_nothing(name: str, tmp_path: Path) -> None:
-    async with listening(plain(answer())) as wire:
-        got = await sent(bank(wire.url, hooked(name)), secured(), tmp_path)
-    assert isinstance(got, NotSent)
-    assert "secret" not in got.reason
-    assert wire.requests == []
-
-
-@pytest.mark.parametrize("name", ["missing", "SECRET"])
-async def test_a_hook_that_cannot_be_loaded_stops_the_start(name: str, tmp_path: Path) -> None:
-    to = bank("https://bank.example", hooked(name))
-    with pytest.raises(UpstreamError, match="hook"):
-        async with Transports([to], data_dir=tmp_path, references=references()):
-            pass

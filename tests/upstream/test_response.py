@@ -2,14 +2,10 @@
 
 import json
 from hashlib import sha256
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from signoff.canonical import Json
-from signoff.upstream.json_cut import cut_json
 from signoff.upstream.redact import host_of
 from signoff.upstream.response import (
     LIMIT,
@@ -22,28 +18,9 @@ from signoff.upstream.response import (
     result_of,
     shape,
 )
-from signoff.upstream.sent import Answered, Changed, NotSent, Sent, Unknown
+from signoff.upstream.sent import Changed, NotSent, Sent, Unknown
+from told_answers import JSON, answered, shown, texts
 from upstream_parts import tool
-
-JSON = "application/json"
-
-
-def answered(
-    body: bytes = b"", media_type: str | None = JSON, status: int = 200, **more: Any
-) -> Answered:
-    headers = [] if media_type is None else [("content-type", media_type)]
-    extra: dict[str, str] = more.pop("headers", {})
-    return Answered(status=status, headers=(*headers, *extra.items()), body=body, **more)
-
-
-def texts(result: ToolResult) -> list[str]:
-    return [str(block["text"]) for block in result.content]
-
-
-def shown(
-    body: bytes = b"", media_type: str | None = JSON, status: int = 200, **more: Any
-) -> ToolResult:
-    return shape(tool(), answered(body, media_type, status, **more))
 
 
 @pytest.mark.parametrize(
@@ -203,9 +180,6 @@ def test_a_compressed_answer_that_was_not_read_is_said_so() -> None:
         assert "was not read: it is compressed" in texts(result)[0]
 
 
-# Errors
-
-
 def test_a_problem_document_is_told_by_its_fields() -> None:
     body = json.dumps({
         "type": "https://bank.example/low",
@@ -268,81 +242,6 @@ def test_a_redirect_tells_the_host_and_no_more() -> None:
     assert host_of("http://[::1") == "the same host"
 
 
-# Size
-
-
-def test_a_long_list_is_cut_after_a_whole_member() -> None:
-    body = json.dumps([{"id": number, "name": "x" * 50} for number in range(20_000)]).encode()
-    result = shown(body)
-    assert result.structured is not None
-    members: Any = result.structured["result"]
-    assert members[:2] == json.loads(body)[:2]
-    assert members[:-1] == json.loads(body)[: len(members) - 1]
-    text, note = texts(result)
-    assert len(text.encode()) <= LIMIT
-    assert len(text.encode()) > LIMIT - 200
-    assert json.loads(text) == members
-    assert f"The answer is {len(body):,} bytes long." in note
-
-
-def test_an_answer_cut_while_it_streamed_is_closed_on_its_structure() -> None:
-    whole = json.dumps({"next": "n", "items": [{"a": [1, 2, {"b": "],}"}]}] * 60_000}).encode()
-    result = shown(whole[:1_000_000], truncated=True)
-    assert result.structured is not None
-    assert result.structured["next"] == "n"
-    assert "more than 1,000,000 bytes" in texts(result)[1]
-
-
-def test_one_giant_string_is_cut_as_text() -> None:
-    result = shown(json.dumps("ä" * LIMIT, ensure_ascii=False).encode())
-    assert result.structured is None
-    assert len(texts(result)[0].encode()) <= LIMIT
-    assert "was cut" in texts(result)[1]
-
-
-def test_long_text_is_cut_at_a_character() -> None:
-    result = shown("ä".encode() * LIMIT, "text/plain")
-    assert texts(result)[0] == "ä" * (LIMIT // 2)
-    cut = shown("ä".encode()[:-1], "text/plain", truncated=True)
-    assert "more than" in texts(cut)[1]
-
-
-TREES: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(st.integers(), st.text(max_size=6), st.booleans(), st.none()),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4)
-    ),
-    max_leaves=25,
-)
-
-
-@given(st.lists(TREES, min_size=2, max_size=5), st.integers(min_value=1, max_value=400))
-def test_a_cut_is_json_within_the_limit_or_a_plain_prefix(value: Any, limit: int) -> None:
-    body = json.dumps(value, ensure_ascii=False).encode()
-    cut = cut_json(body, limit)
-    assert len(cut) <= limit
-    if body[:limit] != cut:
-        json.loads(cut)
-
-
-@pytest.mark.parametrize(
-    "body", [b"[" * 300_000, b"[1]]]]", b'{"a":"' + b"\\" * 9, b"}{,", b'["a,b']
-)
-def test_a_cut_of_nonsense_is_a_plain_prefix(body: bytes) -> None:
-    assert cut_json(body, 50) == body[:50]
-
-
-@given(st.binary(max_size=200), st.sampled_from([JSON, "text/plain", "image/png", "x/y", "", None]))
-def test_no_answer_breaks_the_shaping(body: bytes, media_type: str | None) -> None:
-    for status in (200, 302, 400, 500, 999):
-        result = shown(body, media_type, status, truncated=bool(len(body) % 2))
-        assert ToolResult.from_record(result.to_record()) == result
-        assert result.content
-
-
-# What it means
-
-
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
@@ -385,17 +284,3 @@ def test_a_result_reads_back_whole() -> None:
         shown(status=500),
     ):
         assert ToolResult.from_record(result.to_record()) == result
-
-
-def test_a_cut_list_ends_after_a_whole_item_even_when_items_hold_lists() -> None:
-    body = json.dumps([{"id": n, "tags": ["a", "b"], "x": {"y": 1}} for n in range(99)]).encode()
-    for limit in range(300, 400):
-        items = json.loads(cut_json(body, limit))
-        assert items == [{"id": n, "tags": ["a", "b"], "x": {"y": 1}} for n in range(len(items))]
-
-
-def test_a_cut_inside_one_large_item_keeps_what_there_is_of_it() -> None:
-    body = json.dumps([1, {"a": ["x"] * 100, "b": 1}]).encode()
-    cut = json.loads(cut_json(body, 300))
-    assert cut[0] == 1
-    assert len(cut[1]["a"]) > 40

@@ -1,15 +1,12 @@
 """Styles, the one encoder, and values that try to leave their place."""
 
-import json
 from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from signoff.canonical import Json
-from signoff.catalog.wire import Parameter, Place, Style
+from signoff.catalog.wire import Place, Style
 from signoff.upstream.path_values import check_segments, path_text
 from signoff.upstream.serialise import (
     UnserialisableError,
@@ -20,14 +17,10 @@ from signoff.upstream.serialise import (
     query_pairs,
     scalar,
 )
-from upstream_parts import parameter
+from upstream_parts import parameter, shaped
 
 LIST: Json = ["blue", "black", "brown"]
 OBJECT: Json = {"R": 100, "G": 200}
-
-
-def shaped(place: Place, style: Style, *, explode: bool, **more: Any) -> Parameter:
-    return parameter("color", place, style=style, explode=explode, **more)
 
 
 @pytest.mark.parametrize(
@@ -316,98 +309,3 @@ def test_a_form_body_keeps_each_pair_and_may_span_lines() -> None:
     assert form_body({"a": "x&y=1", "b": [1, 2], "c": None, "d": "l1\r\nl2"}, {}) == (
         "a=x%26y%3D1&b=1&b=2&d=l1%0D%0Al2"
     )
-
-
-# A reader of the same styles, written from RFC 6570, to read back what we write.
-TEXT = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x00"), min_size=1, max_size=12
-)
-KEYS = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x00[]"),
-    min_size=1,
-    max_size=8,
-)
-
-
-def read_pairs(text: str) -> list[tuple[str, str]]:
-    pairs = [part.split("=", 1) for part in text.split("&")] if text else []
-    return [
-        (unquote(name, errors="strict"), unquote(value, errors="strict")) for name, value in pairs
-    ]
-
-
-@given(st.lists(TEXT, min_size=1, max_size=5), st.booleans())
-def test_an_exploded_list_reads_back(values: list[str], reserved: bool) -> None:
-    spec = parameter("c", "query", allow_reserved=reserved)
-    text = joined(query_pairs(spec, cast("Json", values)))
-    assert read_pairs(text) == [("c", value) for value in values]
-
-
-@given(
-    st.lists(TEXT, min_size=1, max_size=5),
-    st.sampled_from(["form", "spaceDelimited", "pipeDelimited"]),
-)
-def test_a_delimited_list_reads_back_where_values_hold_no_delimiter(
-    values: list[str], style: Style
-) -> None:
-    delimiter = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}[style]
-    plain = [value.replace(" ", "_").replace("|", "_") for value in values]
-    text = joined(query_pairs(shaped("query", style, explode=False), cast("Json", plain)))
-    name, raw = text.split("=", 1)
-    assert name == "color"
-    assert [unquote(part) for part in raw.split(delimiter)] == plain
-
-
-@given(st.dictionaries(KEYS, TEXT, min_size=1, max_size=5))
-def test_an_exploded_object_reads_back(members: dict[str, str]) -> None:
-    text = joined(query_pairs(parameter("c", "query"), cast("Json", members)))
-    assert read_pairs(text) == list(members.items())
-
-
-LEAVES = st.one_of(TEXT, st.integers(), st.booleans())
-TREES = st.recursive(
-    LEAVES,
-    lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(st.dictionaries(KEYS, TREES, min_size=1, max_size=3))
-def test_a_deep_object_reads_back(tree: dict[str, Any]) -> None:
-    text = joined(query_pairs(shaped("query", "deepObject", explode=True), tree))
-    found: dict[str, Any] = {}
-    for name, value in read_pairs(text):
-        steps = name.removeprefix("color")[1:-1].split("][")
-        node = found
-        for step in steps[:-1]:
-            node = node.setdefault(step, {})
-        node[steps[-1]] = value
-
-    def texts(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: texts(member) for key, member in cast("dict[str, Any]", value).items()}
-        return value if isinstance(value, str) else json.dumps(value)
-
-    assert found == texts(tree)
-
-
-@given(TEXT)
-def test_whatever_a_path_value_holds_it_reads_back_or_is_refused(text: str) -> None:
-    try:
-        encoded = path_text(parameter("id", "path"), text)
-    except UnserialisableError:
-        return
-    assert unquote(encoded, errors="strict") == text
-    assert not set(encoded) & set("/\\?#; \r\n")
-    assert encoded not in (".", "..")
-
-
-@given(st.lists(TEXT, min_size=1, max_size=4), st.sampled_from(["simple", "label", "matrix"]))
-def test_no_path_list_adds_a_segment(values: list[str], style: Style) -> None:
-    try:
-        encoded = path_text(shaped("path", style, explode=True), cast("Json", values))
-    except UnserialisableError:
-        return
-    assert "/" not in encoded
-    assert "?" not in encoded
-    assert "#" not in encoded

@@ -2,7 +2,7 @@
 
 A row is the plan of a call, its arguments, and the request line, header or body that must arrive.
 The ids are those under which the rows were measured in other compilers. Below them stand the rows
-that must never leave, and answers as they came off the wire.
+that must never leave, and answers as they came off the wire. One table, and so one long file.
 """
 
 import base64
