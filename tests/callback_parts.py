@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from as_parts import USERS, Provider
+import httpx2
+
+from as_parts import USERS, Provider, basic
 from signoff.oauth.callbacks import KIND, Callbacks
 from signoff.oauth.clients import Issued
 from signoff.oauth.delivery import Delivery, DeliveryMode
@@ -109,3 +111,22 @@ async def called_back(provider: Provider, mode: DeliveryMode, url: str, **more: 
     """Register a client that is told at `url`."""
     delivery = Delivery(mode=mode, notification_endpoint=url)
     return await provider.other_client(delivery=delivery, **more)
+
+
+async def asked(provider: Provider, client: Issued, **changed: Any) -> str:
+    response = await ask(provider, client, **changed)
+    assert response.status_code == 200, response.text
+    return response.json()["auth_req_id"]
+
+
+async def ask(provider: Provider, client: Issued, **changed: Any) -> httpx2.Response:
+    form: dict[str, Any] = {
+        "client_notification_token": TOKEN,
+        "authorization_details": None,
+        "resource": None,
+    }
+    return await provider.ask(auth=basic(client), **{**form, **changed})
+
+
+async def poll(provider: Provider, client: Issued, auth_req_id: str) -> httpx2.Response:
+    return await provider.poll(auth_req_id, auth=basic(client))

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -15,30 +14,11 @@ from host_house import (
     RESOURCE,
     HostHouse,
     Person,
-    host_house,
     query,
     returned,
 )
 from signoff.approvals.sessions import Verb
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.tokens.verify import verify_id_token
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
-
-
-@pytest.fixture
-async def client_id(house: HostHouse) -> str:
-    return (await house.register())["client_id"]
-
-
-@pytest.fixture
-async def alice(house: HostHouse) -> Person:
-    return await house.person()
 
 
 async def test_a_yes_gives_a_code_and_the_code_gives_tokens_for_the_mcp_resource(
@@ -274,9 +254,6 @@ async def test_a_host_that_registered_for_device_codes_alone_cannot_ask_for_code
     assert (await alice.ask(query(client_id))).status_code == 400
 
 
-# --- The form -------------------------------------------------------------------------------
-
-
 async def _gives_no_code(house: HostHouse, answer: Any, status: int) -> None:
     assert answer.status_code == status, answer.text
     assert "location" not in answer.headers
@@ -373,97 +350,6 @@ async def test_reading_the_page_decides_nothing(
         )
         assert answer.status_code == 405
     assert "consent.given" not in await house.events()
-
-
-# --- The code -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changed", "error"),
-    [
-        ({"code_verifier": "another-verifier-of-at-least-forty-three-chars"}, "invalid_grant"),
-        ({"code_verifier": CHALLENGE}, "invalid_grant"),
-        ({"code_verifier": "short"}, "invalid_grant"),
-        ({"code_verifier": None}, "invalid_request"),
-        ({"redirect_uri": "http://127.0.0.1:49153/callback"}, "invalid_grant"),
-        ({"redirect_uri": None}, "invalid_request"),
-        ({"resource": "https://other.example"}, "invalid_target"),
-        ({"resource": f"{RESOURCE}/"}, "invalid_target"),
-    ],
-)
-async def test_a_code_stays_good_for_its_owner_whatever_others_try(
-    house: HostHouse, client_id: str, alice: Person, changed: dict[str, Any], error: str
-) -> None:
-    code = await house.code(alice, client_id)
-    refused(await house.redeem(code, client_id, **changed), error)
-    assert (await house.redeem(code, client_id)).status_code == 200
-
-
-async def test_a_code_of_another_host_is_as_unknown_as_any(
-    house: HostHouse, client_id: str, alice: Person
-) -> None:
-    other = (await house.register())["client_id"]
-    code = await house.code(alice, client_id)
-    stolen = await house.redeem(code, other)
-    unknown = await house.redeem("no-such-code", other)
-    refused(stolen, "invalid_grant")
-    assert stolen.content == unknown.content
-    assert (await house.redeem(code, client_id)).status_code == 200
-
-
-async def test_a_code_that_comes_twice_revokes_what_it_gave(
-    house: HostHouse, client_id: str, alice: Person
-) -> None:
-    code = await house.code(alice, client_id)
-    given = (await house.redeem(code, client_id)).json()
-    refused(await house.redeem(code, client_id), "invalid_grant")
-    assert not await house.stands(given["access_token"])
-    refused(await house.refresh(given["refresh_token"], client_id), "invalid_grant")
-    assert (await house.events()).count("consent.revoked") == 1
-
-
-async def test_of_fifty_parallel_exchanges_one_wins_and_none_survives(
-    house: HostHouse, client_id: str, alice: Person
-) -> None:
-    code = await house.code(alice, client_id)
-    answers = await asyncio.gather(*(house.redeem(code, client_id) for _ in range(50)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
-    assert (await house.events()).count("consent.code_redeemed") == 1
-    given = next(answer.json() for answer in answers if answer.status_code == 200)
-    assert not await house.stands(given["access_token"])
-
-
-async def test_a_code_lives_for_a_minute(
-    house: HostHouse, client_id: str, clock: TurnedClock, alice: Person
-) -> None:
-    late, timely = await house.code(alice, client_id), None
-    clock.turn(59)
-    timely = await house.code(alice, client_id)
-    assert (await house.redeem(timely, client_id)).status_code == 200
-    clock.turn(1)
-    refused(await house.redeem(late, client_id), "invalid_grant")
-
-
-@pytest.mark.parametrize("who", ["alice", "host"])
-async def test_a_code_of_somebody_switched_off_gives_nothing(
-    house: HostHouse, client_id: str, alice: Person, who: str
-) -> None:
-    code = await house.code(alice, client_id)
-    await house.people.disable(client_id if who == "host" else who, by="operator")
-    answer = await house.redeem(code, client_id)
-    assert answer.status_code in (400, 401)
-    assert answer.json()["error"] in ("invalid_grant", "invalid_client")
-
-
-async def test_codes_and_verifiers_stand_in_the_store_by_hash_only(
-    house: HostHouse, client_id: str, alice: Person
-) -> None:
-    code = await house.code(alice, client_id)
-    given = (await house.redeem(code, client_id)).json()
-    folder = house.database.path.parent
-    kept = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
-    for secret in (code, given["refresh_token"], given["access_token"]):
-        assert secret.encode() not in kept
 
 
 async def test_a_host_that_has_a_secret_must_show_it(house: HostHouse, alice: Person) -> None:

@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qs
 
 import httpx2
@@ -13,118 +9,14 @@ import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from as_parts import BANK, ISSUER, Monotonic, Provider, running_provider, tool_call
-from signoff.canonical import Json
+from as_parts import BANK, ISSUER, Monotonic, Provider, tool_call
+from far_gate import EDGE, registered
 from signoff.gate import ciba
-from signoff.gate.ciba import CibaClient
 from signoff.gate.credentials import SharedSecret, SigningKeys
 from signoff.gate.link import Link
 from signoff.gate.wire import Lent, Refused, Reply, Wire
 from signoff.oauth.clients import CIBA, ClientError
-from signoff.sealed import Sealer
-from signoff.storage.settlements import SqliteSettlements
-from signoff.storage.sqlite import Database
-from signoff.tokens.client_keys import ClientKeys
-from signoff.tokens.keyring import StoredKey
 from signoff.tokens.remote import RemoteKeys
-
-EDGE = "https://mcp.example/mcp"
-
-
-class MemoryKeys:
-    """Keys in memory."""
-
-    def __init__(self) -> None:
-        self.stored: list[StoredKey] = []
-
-    async def load(self) -> Sequence[StoredKey]:
-        return list(self.stored)
-
-    async def add(self, key: StoredKey) -> None:
-        self.stored.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.stored = [key for key in self.stored if key.kid != kid]
-
-
-class Recording(httpx2.AsyncBaseTransport):
-    """A network that remembers what was sent, and may swallow an answer."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self.inner, self.sent, self.swallows = inner, list[httpx2.Request](), 0
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.sent.append(request)
-        response = await self.inner.handle_async_request(request)
-        if self.swallows and request.url.path == "/oauth2/token":
-            body = await response.aread()
-            if b"access_token" in body:
-                self.swallows -= 1
-                raise httpx2.ReadError("the network is gone")
-        return response
-
-
-@dataclass
-class Far:
-    """A gate with a key of its own, and the network between it and the server."""
-
-    id: str
-    keys: ClientKeys
-    network: Recording
-    wire: Wire
-    client: CibaClient
-
-    async def ask(self, details: Mapping[str, Json] | None = None, **changed: Any) -> Any:
-        options: dict[str, Any] = {
-            "login_hint": "alice",
-            "binding_message": "W4SCT",
-            "requested_expiry_s": 900,
-            "acr": "session",
-            "resource": f"{ISSUER}/gate",
-        }
-        return await self.client.ask(details or tool_call(), **{**options, **changed})
-
-    async def asked(self, details: Mapping[str, Json] | None = None) -> str:
-        answer = await self.ask(details)
-        assert isinstance(answer, ciba.Asked), answer
-        return answer.auth_req_id.get_secret_value()
-
-
-async def registered(provider: Provider, *, name: str = "Far", **changed: Any) -> Far:
-    keys = ClientKeys(MemoryKeys(), now=provider.database.now)
-    await keys.make()
-    settings: dict[str, Any] = {"role": "gate", "grant_types": [CIBA], **changed}
-    issued = await provider.clients.create(
-        name=name, by="operator", jwks=json.dumps(keys.as_json()), **settings
-    )
-    network = Recording(httpx2.ASGITransport(Starlette(routes=provider.routes)))
-    wire = Wire(
-        issuer=ISSUER,
-        credential=SigningKeys(
-            issued.client.id,
-            issuer=ISSUER,
-            keys=lambda: keys.newest_first,
-            now=provider.database.now,
-        ),
-        transport=network,
-        now=provider.database.now,
-    )
-    return Far(issued.client.id, keys, network, wire, CibaClient(wire, client_id=issued.client.id))
-
-
-@pytest.fixture
-def watch() -> Monotonic:
-    return Monotonic()
-
-
-@pytest.fixture
-async def provider(
-    database: Database, sealer: Sealer, watch: Monotonic
-) -> AsyncGenerator[Provider, None]:
-    async with running_provider(
-        database, sealer, monotonic=watch, resources=frozenset({EDGE}), hosts=False
-    ) as running:
-        yield running
 
 
 async def test_a_gate_with_a_key_asks_polls_tells_and_withdraws(provider: Provider) -> None:
@@ -297,7 +189,7 @@ async def test_a_gate_may_ask_about_tokens_for_the_edges_elsewhere_and_no_others
     machine = await registered(provider, name="Machine", role="machine")
     now = int(provider.database.now().timestamp())
     other = await provider.other_client()
-    answers: dict[tuple[str, str], Json] = {}
+    answers: dict[tuple[str, str], object] = {}
     for audience in (EDGE, f"{ISSUER}/mcp", BANK):
         token = provider.keyring.mint_access_token({
             "iss": ISSUER, "sub": "alice", "aud": audience, "client_id": other.client.id,
@@ -328,98 +220,6 @@ async def test_keys_that_are_none_replace_none(provider: Provider, jwks: str) ->
     with pytest.raises(ClientError):
         await provider.clients.update(far.id, by="operator", jwks=jwks)
     assert isinstance(await far.ask(), ciba.Asked)
-
-
-async def unknown(provider: Provider, far: Far) -> str:
-    """Return a request whose call was approved, and ended nobody knows how."""
-    auth_req_id = await far.asked(tool_call(f"call_{far.id}"))
-    await provider.decide(auth_req_id, client_id=far.id)
-    assert isinstance(await far.client.poll(auth_req_id), ciba.Granted)
-    assert await heard(provider, far, auth_req_id) == ciba.Heard()
-    return auth_req_id
-
-
-async def heard(provider: Provider, far: Far, auth_req_id: str) -> Any:
-    at = provider.database.now()
-    return await far.client.report(auth_req_id, state="outcome_unknown", at=at)
-
-
-@pytest.mark.parametrize("done", [True, False])
-async def test_what_a_person_found_out_is_told_to_the_gate_that_asks(
-    provider: Provider, *, done: bool
-) -> None:
-    far, other = await registered(provider), await registered(provider, name="Other")
-    auth_req_id = await unknown(provider, far)
-    theirs = await unknown(provider, other)
-    settlements = SqliteSettlements(provider.database)
-    card = await provider.card(auth_req_id, client_id=far.id)
-    assert await settlements.settle(card.id, done=done, by="alice")
-    assert await heard(provider, far, auth_req_id) == ciba.Heard(settled=(done, "alice"))
-    card = await provider.card(auth_req_id, client_id=far.id)
-    assert card.outcome == ("succeeded" if done else "failed"), "asking does not undo it"
-    assert await heard(provider, other, theirs) == ciba.Heard()
-    assert isinstance(await heard(provider, other, auth_req_id), ciba.Refused)
-
-
-async def test_an_outcome_is_settled_once_and_by_those_who_could_decide(
-    provider: Provider,
-) -> None:
-    far = await registered(provider)
-    auth_req_id = await unknown(provider, far)
-    settlements = SqliteSettlements(provider.database)
-    card = await provider.card(auth_req_id, client_id=far.id)
-    assert not await settlements.settle(card.id, done=True, by="bob")
-    assert not await settlements.settle("apr_unknown", done=True, by="alice")
-    marks = [await settlements.settle(card.id, done=done, by="alice") for done in (True, False)]
-    assert marks == [True, False]
-    bodies = await provider.database.fetch_all("SELECT body FROM audit ORDER BY seq DESC LIMIT 1")
-    assert json.loads(bodies[0]["body"])["event"] == "approval.reconciled"
-
-
-@pytest.mark.parametrize("state", ["succeeded", "failed", "claimed"])
-async def test_an_outcome_that_is_known_is_settled_by_nobody(
-    provider: Provider, state: str
-) -> None:
-    far = await registered(provider)
-    auth_req_id = await far.asked()
-    await provider.decide(auth_req_id, client_id=far.id)
-    await far.client.report(auth_req_id, state=state, at=provider.database.now())
-    card = await provider.card(auth_req_id, client_id=far.id)
-    settlements = SqliteSettlements(provider.database)
-    assert not await settlements.settle(card.id, done=True, by="alice")
-
-
-@pytest.mark.parametrize(
-    "settled",
-    [None, [], {"done": 1, "by": "alice"}, {"done": True}, {"done": True, "by": 5}, "yes"],
-)
-async def test_a_settlement_that_is_none_settles_nothing(settled: Json) -> None:
-    class Told(httpx2.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            del request
-            return httpx2.Response(200, json={"settled": settled})
-
-    at = datetime(2026, 11, 22, tzinfo=UTC)
-    wire = Wire(
-        issuer=ISSUER,
-        credential=SharedSecret("g", SecretStr("s")),
-        transport=Told(),
-        now=lambda: at,
-    )
-    client = CibaClient(wire, client_id="g")
-    assert await client.report("r", state="outcome_unknown", at=at) == ciba.Heard()
-
-
-async def test_asking_again_leaves_no_trace_of_its_own(provider: Provider) -> None:
-    far = await registered(provider)
-    auth_req_id = await unknown(provider, far)
-    at = provider.database.now()
-    counts: list[int] = []
-    for _ in range(3):
-        await far.client.report(auth_req_id, state="outcome_unknown", at=at, note="why")
-        rows = await provider.database.fetch_all("SELECT count(*) AS n FROM audit")
-        counts.append(rows[0]["n"])
-    assert len(set(counts)) == 1
 
 
 async def test_a_yes_stands_until_somebody_takes_it_back(provider: Provider) -> None:

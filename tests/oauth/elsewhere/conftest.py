@@ -1,0 +1,5 @@
+"""Fixtures of tests with a gate elsewhere."""
+
+from far_gate import provider, watch
+
+__all__ = ["provider", "watch"]
