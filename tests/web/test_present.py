@@ -84,6 +84,26 @@ def test_values_that_differ_look_different() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("media_type", "body", "expected"),
+    [
+        (
+            "application/x-www-form-urlencoded",
+            "amount=25&on=true",
+            [("amount", "25"), ("on", "true")],
+        ),
+        ("text/plain", "25", [("body", "25")]),
+    ],
+)
+def test_where_all_is_text_nothing_is_said_of_it(
+    media_type: str, body: str, expected: list[tuple[str, str]]
+) -> None:
+    found = facts(body=body, body_bytes=len(body), body_media_type=media_type)
+    assert [fact for fact in found if fact[0] in dict(expected)] == [
+        (name, value, None) for name, value in expected
+    ]
+
+
 def test_a_key_with_a_dot_does_not_look_like_two_keys() -> None:
     assert json_facts('{"a":{"b":1},"a.b":2}') == [("a.b", "1", None), ('["a.b"]', "2", None)]
 

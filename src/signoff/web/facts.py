@@ -276,7 +276,7 @@ def _flatten(value: _Node, name: str, place: Place) -> Iterator[Fact]:
     elif isinstance(value, _Number):
         yield _fact(name or "body", place, str(value))
     else:
-        yield _text_fact(name or "body", place, value)
+        yield _text_fact(name or "body", place, value, in_json=True)
 
 
 def _row(values: Sequence[_Node]) -> str:
@@ -294,10 +294,10 @@ def _joined(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
-def _text_fact(name: str, place: Place, value: str) -> Fact:
+def _text_fact(name: str, place: Place, value: str, *, in_json: bool = False) -> Fact:
     if not value:
         return _fact(name, place, "", note="empty text")
-    in_json = place in ("body", "asked")
+    # In JSON alone "25" and 25 are two values; in a form or an address there is only text.
     return _fact(name, place, value, note="text" if in_json and _LITERAL.fullmatch(value) else None)
 
 
