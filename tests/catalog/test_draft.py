@@ -61,7 +61,7 @@ async def made(folder: Path, spec: dict[str, Json] | None = None) -> Loaded:
 async def test_the_draft_checks_as_it_is(tmp_path: Path) -> None:
     result = await made(tmp_path)
 
-    upstream = result.catalogue.upstreams["n-code-sons-api-not-a-comment"]
+    upstream = result.catalogue.upstreams["n-code-sons-api-not-a"]
     assert upstream.base_url == "https://api.example/v1"
     assert set(upstream.credentials) == {"token"}
     assert list(result.catalogue.users) == ["alice"]
@@ -92,6 +92,25 @@ def test_every_guess_says_what_it_was_made_from() -> None:
         ("setRole", "admin", "role", False),
         ("newRelease", "publish", "release", False),
     }
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Stripe API", "stripe-api"),
+        ("GitHub's official OpenAPI spec + Octokit extension", "github-official-openapi"),
+        ("Bob\u2019s Shop", "bob-shop"),
+        ("x" * 60, "x" * 24),
+        ("a " + "x" * 60, "a"),
+        ("", "api"),
+        ("***", "api"),
+        ("日本語", "api"),
+    ],
+)
+def test_an_api_is_named_by_whole_words_of_its_title(title: str, name: str) -> None:
+    titled: dict[str, Json] = {**SPEC, "info": {"title": title, "version": "1"}}
+    text = draft(Document(json.dumps(titled).encode(), name="s"), spec="s", user="a").text
+    assert f"upstreams:\n  {name}:\n" in text
 
 
 def test_nothing_a_spec_is_called_breaks_out_of_the_text() -> None:

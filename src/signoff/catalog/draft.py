@@ -23,6 +23,8 @@ from signoff.catalog.openapi.texts import plain_text
 from signoff.catalog.wire import SecurityScheme
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
+_POSSESSIVE: Final = re.compile(r"['\u2019]s\b")
+_NAME: Final = 24
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _MANY: Final = 60
 _TAGS: Final = 12
@@ -51,7 +53,7 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
     index = Index(document, Target(upstream="draft"))
     about = dict_of(document.root.get("info"))
     title = plain_text(about.get("title"), limit=60)
-    name = _SLUG.sub("-", title.lower()).strip("-")[:40].strip("-") or "api"
+    name = _named(title)
     guesses = [found for one in index.offered if (found := guess(one)) is not None]
     todo: list[str] = []
     if not index.offered:
@@ -73,6 +75,18 @@ def draft(document: Document, *, spec: str, user: str) -> Draft:
     return Draft(
         text="\n".join(lines), guesses=tuple(guesses), todo=tuple(todo), tools=len(index.offered)
     )
+
+
+def _named(title: str) -> str:
+    """Return a name for the API: whole words of its title, few enough to be typed."""
+    words = [word for word in _SLUG.split(_POSSESSIVE.sub("", title.lower())) if word]
+    name = ""
+    for word in words:
+        longer = f"{name}-{word}" if name else word[:_NAME]
+        if len(longer) > _NAME:
+            break
+        name = longer
+    return name or "api"
 
 
 def _places(document: Document, todo: list[str]) -> list[str]:
