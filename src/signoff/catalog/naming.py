@@ -9,7 +9,7 @@ from typing import Final
 from signoff.catalog.fields import Fields, Problems
 from signoff.catalog.model import Capability
 from signoff.catalog.offered import Entry
-from signoff.catalog.openapi.names import PREFIX, RESERVED
+from signoff.catalog.openapi.names import PREFIX, PREFIX_RULE, RESERVED
 from signoff.catalog.pins import Pins
 from signoff.catalog.yaml_source import Spot
 
@@ -22,9 +22,7 @@ def read_prefix(fields: Fields, pinned: Mapping[str, str]) -> str:
     if not prefix:
         return ""
     if not PREFIX.fullmatch(prefix):
-        fields.complain(
-            "prefix", "must be 1 to 24 letters, digits, _ or -, with a letter or digit at both ends"
-        )
+        fields.complain("prefix", PREFIX_RULE)
         return ""
     before = [name for name in pinned.values() if not name.startswith(f"{prefix}_")]
     if before:

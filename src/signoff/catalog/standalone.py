@@ -33,6 +33,7 @@ from signoff.catalog.model import (
 from signoff.catalog.openapi.compiler import Faulty, Index, Target, Words
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of
 from signoff.catalog.openapi.files import below
+from signoff.catalog.openapi.names import PREFIX, PREFIX_RULE
 from signoff.catalog.openapi.security import Given, named_schemes, schemes_of
 from signoff.catalog.openapi.servers import Places, origin_of, root_urls
 from signoff.catalog.openapi.texts import plain_text
@@ -88,6 +89,7 @@ class Options(TypedDict, total=False):
 
     base_url: str | None
     upstream: str
+    prefix: str | None
     selected: Callable[[Operation], bool]
     deprecated: bool
     variables: Mapping[str, str] | None
@@ -132,6 +134,7 @@ def from_openapi(
     *,
     base_url: str | None = None,
     upstream: str = "api",
+    prefix: str | None = None,
     selected: Callable[[Operation], bool] = lambda _: True,
     deprecated: bool = False,
     variables: Mapping[str, str] | None = None,
@@ -153,7 +156,8 @@ def from_openapi(
     name to whether credentials go there; one that leads to a private address has to stand in
     `allow_private` too. `own_headers` are those that `resolve_headers` sets: no argument may.
     `credentials` are by the name of the spec's security scheme, and go where it says. `risks` are
-    by tool name. `expires_in_s` is how long a person has to decide.
+    by tool name; `prefix` and an underscore begin each. `expires_in_s` is how long a person has to
+    decide.
 
     Raises:
         DocumentError: the spec cannot be used as a whole, or says no server and none is given.
@@ -163,6 +167,8 @@ def from_openapi(
         raise SetupError("base_url is http(s)://host/path, without credentials, query or fragment")
     if not 1 <= expires_in_s <= _LONGEST_S:
         raise SetupError(f"expires_in_s is from 1 to {_LONGEST_S} seconds")
+    if prefix is not None and not PREFIX.fullmatch(prefix):
+        raise SetupError(f"prefix {PREFIX_RULE}")
     document = _document(spec)
     given = dict(variables or {})
     base = base_url or next(
@@ -182,6 +188,7 @@ def from_openapi(
                 headers=frozenset(name.lower() for name in own_headers),
             ),
             deprecated=deprecated,
+            prefix=prefix or "",
         ),
         selected=selected,
         words=lambda _: Words(never_headers=tuple(own_headers)),

@@ -16,6 +16,7 @@ K = TypeVar("K", bound=Hashable)
 
 TOOL: Final = re.compile(r"[A-Za-z0-9_-]{1,48}")
 PREFIX: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,22}[A-Za-z0-9])?")
+PREFIX_RULE: Final = "must be 1 to 24 letters, digits, _ or -, with a letter or digit at both ends"
 ARGUMENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 RESERVED: Final = (
     "call_status",
