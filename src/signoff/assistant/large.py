@@ -139,10 +139,10 @@ class Finder:
 
     def search(self, caller: Caller, query: str) -> dict[str, Json]:
         """Return the best hits, in at most `HITS_BYTES` of JSON."""
-        visible = {card.name for card in self._registry.visible(caller)}
+        visible = self._registry.visible(caller)
         if self._index is None:
             self._index = Index(self._registry.everything)
-        found = self._index.search(query, limit=HITS, shown=lambda card: card.name in visible)
+        found = self._index.search(query, limit=HITS, shown=self._shown(visible))
         hits: list[Json] = []
         answer: dict[str, Json] = {"hits": hits, "of": len(visible)}
         for card in found:
@@ -153,6 +153,13 @@ class Finder:
         if not hits:
             answer["hint"] = "Nothing fits; try other words, or fewer."
         return answer
+
+    def _shown(self, visible: Sequence[Capability]) -> Callable[[Capability], bool] | None:
+        """Return what says whether one may see a capability; None where it is all of them."""
+        if len(visible) == len(self._registry.everything):
+            return None
+        names = {card.name for card in visible}
+        return lambda card: card.name in names
 
     def unknown(self, caller: Caller, name: str) -> str:
         """Return what to say of a name that is not there, or cannot be called."""

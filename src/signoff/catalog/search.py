@@ -5,11 +5,13 @@ of a question, the one that says little else comes first. Knows no caller, no po
 a hit is a capability, best first.
 """
 
+import heapq
 import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from signoff.catalog.model import Capability
@@ -50,6 +52,10 @@ _SHORTEST_STEM: Final = 3
 _MOST_PREFIXED: Final = 24
 _COMMON: Final = 1_000
 """A word in more names than this only finds those that it says most of."""
+_LOOKED: Final = 16_000
+"""So many places are looked at for all words of a question, what means them least at the end."""
+_RANKED: Final = 2_000
+"""So many are weighed to the end: those that have most in common with the question."""
 
 
 @dataclass(slots=True)
@@ -98,6 +104,8 @@ class Index:
         self._kinds, self._kind = tuple(kinds), array("I", (kinds[one] for one in does))
         self._ever_said = frozenset[str]().union(*(said for said, _ in self._kinds))
         self._names, self._summaries, self._path_ends = self._weighed()
+        steps = (min(card.path.count("/"), _MOST_STEPS) for card in self._cards)
+        self._near = array("d", (1 - _STEP * count for count in steps))
         self._best = {
             word: self._strongest(word)
             for word, where in self._where.items()
@@ -105,25 +113,22 @@ class Index:
         }
 
     def search(
-        self, query: str, *, limit: int = 8, shown: Callable[[Capability], bool] = lambda _: True
+        self, query: str, *, limit: int = 8, shown: Callable[[Capability], bool] | None = None
     ) -> list[Capability]:
-        """Return what fits `query`, best first; the order of equals is that of their names."""
-        asked = self._read(query)
-        hits = self._hits(asked, limit, shown, whole=False)
-        if len(hits) < limit and self._is_common(asked):
-            # Of the many that a common word finds, those that were looked at are hidden here.
-            hits = self._hits(asked, limit, shown, whole=True)
-        return hits
+        """Return what fits `query`, best first; the order of equals is that of their names.
 
-    def _hits(
-        self, asked: Question, limit: int, shown: Callable[[Capability], bool], *, whole: bool
-    ) -> list[Capability]:
+        What is not `shown` is as if it were not there: it takes no place of what is.
+        """
+        asked = self._read(query)
+        seen = None if shown is None else bytearray(map(shown, self._cards))
         found: dict[int, _Found] = {}
         is_sure = any(thing in self._where for thing in asked.things)
         for thing in sorted(asked.things, key=self._spread):
-            among = sorted(found) if len(found) >= limit and not whole else None
+            # Those that the rarest words found are the first.
+            among = list(islice(found, _COMMON)) if len(found) >= limit else None
             part = _PLACE if thing in asked.verbs else 1.0
-            scored = self._scored(thing, among, is_sure=is_sure, whole=whole)
+            most = _LOOKED // len(asked.things)
+            scored = self._scored(thing, among, seen, is_sure=is_sure, most=most)
             for at, (score, weight, mask) in scored.items():
                 one = found.get(at)
                 if one is None:
@@ -135,16 +140,10 @@ class Index:
             score = self._score(at, found[at]) * fits[self._kind[at]]
             return -score, self._cards[at].name
 
-        hits = (self._cards[at] for at in sorted(found, key=rank))
-        return [card for card, _ in zip(filter(shown, hits), range(limit), strict=False)]
-
-    def _is_common(self, asked: Question) -> bool:
-        is_sure = any(thing in self._where for thing in asked.things)
-        return any(
-            word in self._best
-            for thing in asked.things
-            for word, _ in self._matches(thing, is_sure=is_sure)
-        )
+        ranked: Iterable[int] = found
+        if len(found) > _RANKED:
+            ranked = heapq.nlargest(_RANKED, found, key=lambda at: found[at].total)
+        return [self._cards[at] for at in heapq.nsmallest(limit, ranked, key=rank)]
 
     def _read(self, query: str) -> Question:
         """Read a question; what paths end in is a thing, whatever else it may be."""
@@ -157,8 +156,7 @@ class Index:
             max(_part(found.name, self._names[at]), _part(found.summary, self._summaries[at]))
             + _part(found.end, self._path_ends[at])
         ) / 2
-        steps = min(self._cards[at].path.count("/"), _MOST_STEPS)
-        return found.total**_WEIGHT * (1 - _FOCUS + _FOCUS * focus) * (1 - _STEP * steps)
+        return found.total**_WEIGHT * (1 - _FOCUS + _FOCUS * focus) * self._near[at]
 
     def _fit(self, said: frozenset[str], implied: frozenset[str], asked: Question) -> float:
         """Say how well what a capability does fits what is to be done."""
@@ -181,19 +179,30 @@ class Index:
         return best
 
     def _scored(
-        self, thing: str, among: Sequence[int] | None, *, is_sure: bool, whole: bool
+        self,
+        thing: str,
+        among: Sequence[int] | None,
+        seen: bytearray | None,
+        *,
+        is_sure: bool,
+        most: int,
     ) -> dict[int, tuple[float, float, int]]:
         """Return score, weight and places of the thing by capability.
 
-        A common word only adds to what was found.
+        A common word only adds to what was found. After `most` places no further word is looked
+        at, and what is worth most comes first.
         """
         found: dict[int, tuple[float, float, int]] = {}
         matches = dict(self._matches(thing, is_sure=is_sure))
         same = [word for word, worth in matches.items() if worth >= _SHORT_FORM]
         shared = self._rarity(sum(len(self._where[word]) for word in same))
-        for word, worth in matches.items():
+        looked = 0
+        for word, worth in sorted(matches.items(), key=lambda one: -one[1]):
+            if looked >= most:
+                break
+            looked += min(self._spread(word), _COMMON)
             weight = worth * (shared if word in same else self._rarity(self._spread(word)))
-            for at, mask in self._entries(word, among, whole=whole):
+            for at, mask in self._entries(word, among, seen):
                 score = weight * _WORTH[mask]
                 held = found.get(at)
                 if held is None or score > held[0]:
@@ -201,21 +210,24 @@ class Index:
         return found
 
     def _entries(
-        self, word: str, among: Sequence[int] | None, *, whole: bool
+        self, word: str, among: Sequence[int] | None, seen: bytearray | None
     ) -> Iterable[tuple[int, int]]:
         """Return where a word stands; of a common one, only where it matters."""
         where, masks = self._where[word], self._masks[word]
-        if whole or len(where) <= _COMMON:
-            return zip(where, masks, strict=True)
+        if len(where) <= _COMMON:
+            found = zip(where, masks, strict=True)
+            return found if seen is None else (one for one in found if seen[one[0]])
         if among is None:
-            return ((where[place], masks[place]) for place in self._best[word])
-        found = ((at, bisect_left(where, at)) for at in among[:_COMMON])
+            best = self._best[word]
+            places = best if seen is None else (place for place in best if seen[where[place]])
+            return ((where[place], masks[place]) for place in islice(places, _COMMON))
+        held = ((at, bisect_left(where, at)) for at in among)
         return (
-            (at, masks[place]) for at, place in found if place < len(where) and where[place] == at
+            (at, masks[place]) for at, place in held if place < len(where) and where[place] == at
         )
 
     def _strongest(self, word: str) -> "array[int]":
-        """Return the places of a common word where it says most, and little else is said."""
+        """Return the places of a common word, first where it says most and little else is said."""
         where, masks = self._where[word], self._masks[word]
         by_mask: dict[int, list[int]] = {}
         for place, mask in enumerate(masks):
@@ -223,7 +235,7 @@ class Index:
         whole = [self._names[at] for at in where]
         found: list[int] = []
         for mask in sorted(by_mask, key=lambda mask: -_WORTH[mask]):
-            found += sorted(by_mask[mask], key=whole.__getitem__)[: _COMMON - len(found)]
+            found += sorted(by_mask[mask], key=whole.__getitem__)
         return array("I", found)
 
     def _matches(self, thing: str, *, is_sure: bool) -> Iterator[tuple[str, float]]:

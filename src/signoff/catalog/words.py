@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Final
 
 from signoff.catalog.model import Capability
@@ -20,6 +21,9 @@ _MOST_WORDS: Final = 12
 _LEAST: Final = 3
 _TWO_MISTAKES: Final = 8
 """Words from this length on may hold two mistakes."""
+_SCANNED, _COMPARED = 2_000, 100
+"""So many words of a letter are held against a misspelled one; several times what 20,000 real
+operations have. Beyond that, words are no language, and none is meant more than another."""
 
 STOP: Final = frozenset({
     "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "by", "can", "do", "does",
@@ -180,13 +184,15 @@ class Spellings:
         A mistake takes one letter away and brings another, at the most.
         """
         letters = letters_of(word)
-        for length in range(max(len(word) - most, _LEAST), len(word) + most + 1):
-            for other, has in self._by_length.get(length, ()):
-                differ = letters ^ has
-                if not differ or (
-                    (differ & has).bit_count() <= most and (differ & letters).bit_count() <= most
-                ):
-                    yield other
+        lengths = range(max(len(word) - most, _LEAST), len(word) + most + 1)
+        nearest = sorted(lengths, key=lambda length: abs(length - len(word)))
+        listed = chain.from_iterable(self._by_length.get(length, ()) for length in nearest)
+        for other, has in islice(listed, _SCANNED):
+            differ = letters ^ has
+            if not differ or (
+                (differ & has).bit_count() <= most and (differ & letters).bit_count() <= most
+            ):
+                yield other
 
 
 def letters_of(word: str) -> int:
@@ -203,7 +209,7 @@ def meant(word: str, known: Spellings) -> list[str]:
         return []
     most = 2 if len(word) >= _TWO_MISTAKES else 1
     best: list[str] = []
-    for other in known.near(word, most):
+    for other in islice(known.near(word, most), _COMPARED):
         apart = _apart(word, other, most)
         if apart < most:
             best, most = [other], apart
