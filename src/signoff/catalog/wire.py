@@ -53,6 +53,8 @@ class Encoding:
     is_file: bool = False
     indexed: bool = False
     """Lists inside brackets are numbered, `a[0]`, where they would be `a[]`."""
+    inner: tuple[Style, ...] = ()
+    """How the lists inside a styled list are joined, from the outside in; else they are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ class Parameter:
     secret: bool = False
     indexed: bool = False
     """`deepObject` numbers the items of lists, `a[0]`, where they would be `a[]`."""
+    inner: tuple[Style, ...] = ()
+    """How the lists inside a list are joined, from the outside in; else they are refused."""
     encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
     slashes: bool = False
     """A path value may hold `/`, which is sent as `%2F`: one segment still, without `.` or `..`."""

@@ -17,9 +17,9 @@ from signoff.upstream.serialise import (
     UnserialisableError,
     content_of,
     encode,
+    listed,
     members_of,
     scalar,
-    scalars,
 )
 
 HIDDEN_SLASH: Final = "%2F"
@@ -74,7 +74,7 @@ def check_segments(path: str) -> None:
 
 
 def _path_list(parameter: Parameter, values: list[Json]) -> list[str]:
-    return [_path_encoded(parameter, text) for text in scalars(values)]
+    return listed(values, parameter.inner, lambda text: _path_encoded(parameter, text))
 
 
 def _path_object(parameter: Parameter, members: Mapping[str, Json]) -> list[str]:

@@ -7,7 +7,7 @@ path segment, no query pair, no header and no cookie.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -33,6 +33,7 @@ _HEADER_DELIMITERS: Final = {  # Swagger 2.0's `collectionFormat`
     "spaceDelimited": " ",
     "pipeDelimited": "|",
     "tabDelimited": "\t",
+    "form": ",",
 }
 _COOKIE_TEXT: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -86,6 +87,7 @@ def query_pairs(parameter: Parameter, value: Json) -> Pairs:
         parameter.style,
         explode=parameter.explode,
         indexed=parameter.indexed,
+        inner=parameter.inner,
         write=write,
         write_name=encode,
     )
@@ -135,6 +137,7 @@ def form_pairs(
                 encoding.style,
                 explode=encoding.explode,
                 indexed=encoding.indexed,
+                inner=encoding.inner,
                 write=text,
                 write_name=write,
             )
@@ -152,6 +155,7 @@ def _styled(
     *,
     explode: bool,
     indexed: bool,
+    inner: Sequence[Style],
     write: Write,
     write_name: Write,
 ) -> Pairs:
@@ -159,7 +163,7 @@ def _styled(
     if style == "deepObject":
         return _deep(name, value, write, indexed=indexed)
     if isinstance(value, list):
-        pairs = [(name, write(text)) for text in scalars(value)]
+        pairs = [(name, text) for text in listed(value, inner, write)]
         flat = [text for _, text in pairs]
     elif isinstance(value, dict):
         pairs = [(write_name(key), write(text)) for key, text in members_of(value)]
@@ -182,9 +186,16 @@ def header_text(parameter: Parameter, value: Json) -> str | None:
             return compact(value, ascii_only=True)  # what JSON can escape fits into any header
         return scalar(value)
     if isinstance(value, list):
-        parts = list(scalars(value))
-        delimiter = _HEADER_DELIMITERS.get(parameter.style, ",")
-        _refuse_inside(parts, delimiter)
+        delimiter, *others = (
+            _HEADER_DELIMITERS.get(style, ",") for style in (parameter.style, *parameter.inner)
+        )
+
+        def plain(text: str) -> str:
+            for one in (delimiter, *others):
+                _refuse_inside([text], one)
+            return text
+
+        parts = listed(value, parameter.inner, plain, _HEADER_DELIMITERS)
         return delimiter.join(parts) if parts else None
     if isinstance(value, dict):
         members = members_of(value)
@@ -302,6 +313,26 @@ def _is_json(media_type: str) -> bool:
 def scalars(values: Iterable[Json]) -> list[str]:
     """Return the items of a list as text; null is dropped."""
     return [scalar(value) for value in values if value is not None]
+
+
+def listed(
+    values: Iterable[Json],
+    inner: Sequence[Style],
+    write: Write,
+    delimiters: Mapping[str, str] = DELIMITERS,
+) -> list[str]:
+    """Return the items of a list, written; a list inside is joined as `inner` says of its level.
+
+    Raises:
+        UnserialisableError: an object inside, or a list that `inner` says nothing of.
+    """
+
+    def item(value: Json) -> str:
+        if isinstance(value, list) and inner:
+            return delimiters[inner[0]].join(listed(value, inner[1:], write, delimiters))
+        return write(scalar(value))
+
+    return [item(value) for value in values if value is not None]
 
 
 def members_of(members: Mapping[str, Json]) -> Pairs:

@@ -154,6 +154,7 @@ def _parameter(
         content_type=candidate.content_type,
         secret=argument in secret,
         indexed=indexed and candidate.style == "deepObject",
+        inner=candidate.inner,
         encodings=_encodings(candidate, converter, indexed=indexed),
         slashes=candidate.place == "path" and _takes_slashes(candidate, converter),
     )

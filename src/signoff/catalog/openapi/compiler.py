@@ -29,7 +29,7 @@ from signoff.catalog.openapi.schemas import Converter
 from signoff.catalog.openapi.secrets import Marks
 from signoff.catalog.openapi.texts import describe, plain_text
 
-MAPPING: Final = 5
+MAPPING: Final = 6
 """Counts up when the same document would become other tools."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "QUERY"})

@@ -6,11 +6,13 @@ Owns what a spec leaves unsaid: which members are files, and the part's type. Re
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 from signoff.canonical import Json
 from signoff.catalog.openapi import media
 from signoff.catalog.openapi.documents import dict_of
+from signoff.catalog.openapi.parameters import inner_of
 from signoff.catalog.openapi.schemas import Converter
 from signoff.catalog.wire import BodyFormat, Encoding, Style
 
@@ -49,6 +51,8 @@ def plan(
     for name, schema in members.items():
         said = dict_of(written.get(name))
         made = _encoding(said, indexed=indexed)
+        if inner := inner_of(converter.document, said):
+            made = replace(made, inner=inner)
         if format_ == "multipart":
             made = _part(converter, schema, said, made)
         if made != Encoding():

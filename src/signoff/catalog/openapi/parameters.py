@@ -76,6 +76,7 @@ class Candidate:
     is_file: bool = False
     encoding: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """As the spec writes it, for the members of a whole query string."""
+    inner: tuple[Style, ...] = ()
     examples: tuple[Json, ...] = ()
     """The first that stands beside the schema, if one does."""
     slashes: bool = False
@@ -214,8 +215,16 @@ def _parameter(document: Document, members: dict[str, Json]) -> Candidate:
         encoding=dict_of(described.get("encoding")),
         deprecated=members.get("deprecated") is True,
         examples=_examples(document, described if content else members),
+        inner=inner_of(document, members),
         slashes=place == "path" and members.get(_MULTI_SEGMENT) is True,
     )
+
+
+def inner_of(document: Document, said: Mapping[str, Json]) -> tuple[Style, ...]:
+    """Return how the lists inside a list are joined, which only Swagger 2.0 can say."""
+    if document.version != "2.0":
+        return ()
+    return tuple(cast("Style", style) for style in list_of(said.get(swagger.INNER)))
 
 
 def _examples(document: Document, members: Mapping[str, Json]) -> tuple[Json, ...]:

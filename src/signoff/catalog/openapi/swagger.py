@@ -27,6 +27,8 @@ _FORMATS: Final[Mapping[str, tuple[str, bool]]] = {
     "pipes": ("pipeDelimited", False),
     "multi": ("form", True),
 }
+INNER: Final = "collectionFormats"
+"""Where a lifted parameter or encoding has the styles of the lists inside its list."""
 _FLOWS: Final = {
     "accessCode": "authorizationCode",
     "application": "clientCredentials",
@@ -100,6 +102,7 @@ def _parameter(written: dict[str, Json]) -> Json:
         if written.get("in") == "query" or style != "form":
             made["style"] = style
         made["explode"] = explode and written.get("in") == "query"
+        made[INNER] = _inner(written)
     return made
 
 
@@ -114,6 +117,22 @@ def _style(written: Mapping[str, Json]) -> tuple[str, bool]:
     if not isinstance(format_, str) or format_ not in _FORMATS:
         raise MappingError(f"the collectionFormat {str(format_)[:30]!r} is not known")
     return _FORMATS[format_]
+
+
+def _inner(written: Mapping[str, Json]) -> list[Json]:
+    """Return how the lists inside a list are joined (2.0 §Items Object), from the outside in.
+
+    Nothing where two levels have one separator, or where one is none: such a list of lists could
+    not be read again, and is refused when it is called.
+    """
+    levels: list[str] = []
+    while written.get("type") == "array":
+        levels.append(str(written.get("collectionFormat", "csv")))
+        written = dict_of(written.get("items"))
+    _, *inner = levels
+    if len(set(levels)) < len(levels) or not set(inner) <= _FORMATS.keys() - {"multi"}:
+        return []
+    return [_FORMATS[one][0] for one in inner]
 
 
 def _body(
@@ -148,7 +167,7 @@ def _form(fields: list[dict[str, Json]], types: list[str]) -> dict[str, Json]:
             required.append(name)
         if one.get("type") == "array":
             style, explode = _style(one)
-            encoding[name] = {"style": style, "explode": explode}
+            encoding[name] = {"style": style, "explode": explode, INNER: _inner(one)}
     schema: dict[str, Json] = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
