@@ -137,6 +137,18 @@ def test_every_part_of_a_multipart_body_is_a_fact() -> None:
     ]
 
 
+def test_the_headers_of_a_part_are_facts_before_its_text() -> None:
+    part: Json = {
+        "name": "to", "filename": None, "media_type": "text/plain", "bytes": 7,
+        "sha256": "sha-256:" + "a" * 64, "text": "mallory", "headers": {"X-Kind": "wire\u202e"},
+    }  # fmt: skip
+    made = request(body=None, body_bytes=1300, body_media_type="multipart/form-data", parts=[part])
+    assert told(request_facts(made, {"to": "mallory"}))[2:] == [
+        ("to: X-Kind", "wire[U+202E]", None),
+        ("to", "mallory", None),
+    ]
+
+
 def test_a_credential_that_goes_into_the_query_stands_on_the_card_by_its_reference() -> None:
     credentials: list[Json] = [
         {"in": "query", "name": "api_key", "reference": "${env:KEY}", "fingerprint": "ab" * 32}

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -158,6 +158,7 @@ def check(
                 problems=(),
                 notes=(
                     *map(str, notes),
+                    *_unsent(config, catalogue.tools),
                     *_of_roles(config, catalogue),
                     *unset(config, catalogue, environment),
                     *written,
@@ -171,6 +172,15 @@ def check(
             )
         case Broken(problems=problems):
             return Report(checked=(str(config),), problems=problems)
+
+
+def _unsent(file: Path, tools: Iterable[ToolSpec]) -> list[str]:
+    """Say which headers of parts an API wants that no call of a tool can send."""
+    return [
+        f"{file}: {tool.name} cannot send what the spec wants of a part: {', '.join(unsent)}"
+        for tool in tools
+        if (unsent := tool.body.unsent)
+    ]
 
 
 def _of_roles(config: Path, catalogue: Catalogue) -> tuple[str, ...]:
@@ -354,6 +364,7 @@ def _check_specs(specs: Sequence[Path], data_dir: Path | None) -> Report:
         checked = check_spec(spec, _cache(data_dir))
         notes += map(str, checked.notes)
         problems += checked.problems
+        notes += _unsent(spec, checked.tools)
         skipped += checked.skipped
         count += len(checked.tools)
     return Report(

@@ -12,7 +12,8 @@ the authorization server recomputes the digest, both through this file; it does 
                  {"reference", "fingerprint"}}, "body", "body_sha256", "body_bytes",
                  "body_media_type", "masked": ["arguments…"],
                  "credentials"?: [{"in": "query" | "cookie", "name", "reference", "fingerprint"}],
-                 "parts"?: [{"name", "filename", "media_type", "bytes", "sha256", "text"}]},
+                 "parts"?: [{"name", "filename", "media_type", "bytes", "sha256", "text",
+                            "headers"?: {name: value}}]},
      "digest": "sha-256:…"}
 
 `url` and `body` stand as they will be sent unless they hold a masked value, are larger than
@@ -198,6 +199,10 @@ SCHEMA: Final[dict[str, Json]] = {
                             "bytes": {"type": "integer", "minimum": 0},
                             "sha256": _HASH,
                             "text": {"type": ["string", "null"]},
+                            "headers": {
+                                "type": "object",
+                                "additionalProperties": {"type": "string"},
+                            },
                         },
                     },
                 },

@@ -53,6 +53,8 @@ class Encoding:
     is_file: bool = False
     indexed: bool = False
     """Lists inside brackets are numbered, `a[0]`, where they would be `a[]`."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Multipart only: further headers of each part, by the name they are written with."""
     inner: tuple[Style, ...] = ()
     """How the lists inside a styled list are joined, from the outside in; else they are refused."""
 
@@ -136,6 +138,8 @@ class Body:
     format: BodyFormat = "json"
     encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
     """By body key, not by argument."""
+    unsent: tuple[str, ...] = ()
+    """Headers of parts that the spec wants and no call sends, as `key: Name`."""
     xml: XmlHint | None = None
 
 

@@ -163,7 +163,9 @@ def _part_text(part: Part, masked: Json, room: int) -> str | None:
 
 
 def _described(part: Part, text: str | None, hashed: Hash) -> dict[str, Json]:
+    headers: dict[str, Json] = {"headers": dict[str, Json](part.headers)} if part.headers else {}
     return {
+        **headers,
         "name": part.name,
         "filename": part.filename,
         "media_type": part.media_type or "text/plain",

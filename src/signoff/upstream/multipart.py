@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -27,6 +27,7 @@ _TEXT: Final = "text/plain"
 _JSON: Final = "application/json"
 _AUTOMATIC: Final = Encoding()
 _FILENAME: Final = 255
+_OURS: Final = frozenset({"content-disposition", "content-type"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Part:
     content: bytes
     media_type: str | None
     filename: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def parts_of(key: str, value: Json, encoding: Encoding | None) -> list[Part]:
@@ -46,6 +48,14 @@ def parts_of(key: str, value: Json, encoding: Encoding | None) -> list[Part]:
         UnserialisableError: the value cannot be sent so.
     """
     how = encoding or _AUTOMATIC
+    for name, text in how.headers:
+        if name.lower() in _OURS or _CONTROL.search(name + text):
+            raise UnserialisableError("has a part header that it may not have")
+    parts = _parts(key, value, how)
+    return [replace(part, headers=how.headers) for part in parts] if how.headers else parts
+
+
+def _parts(key: str, value: Json, how: Encoding) -> list[Part]:
     if value is None:
         return []
     if how.is_file:
@@ -76,6 +86,7 @@ def written(parts: Iterable[Part], boundary: str) -> bytes:
             lines.append(f'; filename="{_quoted(part.filename)}"')
         if part.media_type is not None:
             lines.append(f"\r\nContent-Type: {part.media_type}")
+        lines += [f"\r\n{name}: {text}" for name, text in part.headers]
         pieces += (_encoded("".join(lines)), b"\r\n\r\n", part.content, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
     return b"".join(pieces)

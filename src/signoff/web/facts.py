@@ -209,6 +209,8 @@ def _body_facts(request: Mapping[str, Json]) -> Iterator[Fact]:
 def _part_facts(request: Mapping[str, Json]) -> Iterator[Fact]:
     for part in cast("Sequence[Mapping[str, Json]]", request.get("parts") or ()):
         name, text = str(part["name"]), part["text"]
+        for header, value in cast("Mapping[str, str]", part.get("headers") or {}).items():
+            yield _text_fact(f"{name}: {header}", "body", value)
         if isinstance(text, str):
             yield _text_fact(name, "body", text)
             continue

@@ -198,6 +198,7 @@ def _body(shape: bodies.Shape, names: dict[Wire, str], marks: Marks) -> Body:
             secrets=paths,
             format=shape.format,
             encodings=shape.encodings,
+            unsent=shape.unsent,
             xml=shape.xml,
         )
     return Body(
@@ -208,6 +209,7 @@ def _body(shape: bodies.Shape, names: dict[Wire, str], marks: Marks) -> Body:
         secrets=_of_members(paths, wires),
         format=shape.format,
         encodings=shape.encodings,
+        unsent=shape.unsent,
     )
 
 

@@ -6,7 +6,7 @@ of its members.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from signoff.canonical import Json
@@ -36,6 +36,7 @@ class Shape:
     schemas: tuple[Json, ...] = field(default=())
     """The schema, or each merged part of it; for finding secrets."""
     encodings: Mapping[str, Encoding] = field(default_factory=dict[str, Encoding])
+    unsent: tuple[str, ...] = ()
     xml: XmlHint | None = None
 
 
@@ -122,17 +123,19 @@ class _Reader:
                 for name, member in dict_of(part.get("properties")).items()
             }
         planned: dict[str, Encoding] = {}
+        unsent: tuple[str, ...] = ()
         if format_ != "json":
+            said = dict_of(described.get("encoding"))
             planned = encodings.plan(
-                self._converter,
-                members,
-                dict_of(described.get("encoding")),
-                format_,
-                indexed=self._wish.indexed,
+                self._converter, members, said, format_, indexed=self._wish.indexed
             )
+            if format_ == "multipart":
+                unsent = encodings.unsent(self._converter, members, said, planned)
         if parts is None:
-            return self._whole(written, format_, schema, planned)
-        return self._members(written, format_, parts, planned)
+            shape = self._whole(written, format_, schema, planned)
+        else:
+            shape = self._members(written, format_, parts, planned)
+        return replace(shape, unsent=unsent)
 
     def _xml(self, written: str, schema: Json) -> Shape:
         hint = document_hint(self._converter, schema)

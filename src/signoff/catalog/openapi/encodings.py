@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, cast
 
 from signoff.canonical import Json
-from signoff.catalog.openapi import media
+from signoff.catalog.openapi import media, part_headers
 from signoff.catalog.openapi.documents import dict_of
 from signoff.catalog.openapi.parameters import inner_of
 from signoff.catalog.openapi.schemas import Converter
@@ -55,9 +55,27 @@ def plan(
             made = replace(made, inner=inner)
         if format_ == "multipart":
             made = _part(converter, schema, said, made)
+            headers = _headers(converter, schema, said, made)
+            made = replace(made, headers=headers.sent)
         if made != Encoding():
             found[name] = made
     return found
+
+
+def unsent(
+    converter: Converter,
+    members: Mapping[str, Json],
+    written: Mapping[str, Json],
+    planned: Mapping[str, Encoding],
+) -> tuple[str, ...]:
+    """Return the headers of parts that are needed and have no one value, as `member: Name`."""
+    return tuple(
+        f"{name}: {header}"
+        for name, schema in members.items()
+        for header in _headers(
+            converter, schema, dict_of(written.get(name)), planned.get(name, Encoding())
+        ).missing
+    )
 
 
 def is_one_file(converter: Converter, schema: Json) -> bool:
@@ -97,6 +115,15 @@ def _part(converter: Converter, schema: Json, said: Mapping[str, Json], made: En
         return made
     type_ = _types(declared) or _one_type(declared) or _one_type(_content_type(converter, inner))
     return Encoding(content_type=type_, is_file=True)
+
+
+def _headers(
+    converter: Converter, schema: Json, said: Mapping[str, Json], made: Encoding
+) -> part_headers.PartHeaders:
+    if "headers" not in said:  # by far the most
+        return part_headers.PartHeaders()
+    inner = _items(converter, schema)
+    return part_headers.read(converter, said, inner, is_file=made.is_file)
 
 
 def _items(converter: Converter, schema: Json) -> Json:
