@@ -6,7 +6,7 @@ OpenAPI document and no HTTP client: `catalog/openapi` writes these, `upstream/`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 Place = Literal["path", "query", "header", "cookie", "querystring"]
 Style = Literal[
@@ -20,6 +20,10 @@ Style = Literal[
     "deepObject",
     "cookie",
 ]
+DESCRIBING_HEADERS: Final = frozenset({
+    "content-digest", "content-disposition", "content-language", "content-md5", "content-range",
+})  # fmt: skip
+"""Headers that say more of a body, and nothing of where it ends or how it is to be read."""
 BodyKind = Literal["none", "members", "whole"]
 BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml"]
 SchemeKind = Literal["api_key", "basic", "bearer", "oauth2", "openid_connect", "mutual_tls"]
@@ -121,9 +125,9 @@ class Body:
     `format` says how that value becomes bytes. `content_type` is the header to send, without the
     boundary for multipart.
     `json`: as JSON. `form`: an object, each key by `encodings`. `multipart`: an object, one part
-    or more for each key by `encodings`, in the order of the arguments. `text`: a text, as it is,
-    in UTF-8. `binary`: base64 text, sent decoded. `xml`: a text that is sent as it is, or else an
-    object or a list written by `xml`.
+    or more for each key by `encodings`, in the order of `members`. `text`: a text, as
+    it is, in UTF-8. `binary`: base64 text, sent decoded. `xml`: a text that is sent as it is, or
+    else an object or a list written by `xml`.
     A key without an encoding has the default `Encoding()`.
     """
 

@@ -126,7 +126,7 @@ def _multipart(
     parts: list[Part] = []
     described: list[Mapping[str, Json]] = []
     room = INLINE_BYTES
-    for key, member in value.items():
+    for key, member in _in_order(tool, value):
         try:
             made = parts_of(key, member, tool.body.encodings.get(key))
         except UnserialisableError as error:
@@ -149,6 +149,16 @@ def _multipart(
         opaque=True,
         parts=tuple(described),
     )
+
+
+def _in_order(tool: ToolSpec, members: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    """Return the members of a multipart body as the spec lists them; what it does not list last.
+
+    RFC 7578 leaves the order to whoever sends. A server that reads as it goes wants what describes
+    a file before it, as Box does, and its spec says so by its order at the most.
+    """
+    listed = {key: at for at, key in enumerate(tool.body.members.values())}
+    return sorted(members.items(), key=lambda one: listed.get(one[0], len(listed)))
 
 
 def _part_text(part: Part, masked: Json, room: int) -> str | None:

@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus, unquote
 from pydantic import SecretStr
 
 from signoff.catalog.model import HeaderTemplate, Reference, Text, Upstream
+from signoff.catalog.wire import DESCRIBING_HEADERS
 from signoff.identity import Caller
 from signoff.sealed import Sealer
 
@@ -118,7 +119,9 @@ def is_protected(name: str) -> bool:
     """Say whether arguments must never set this header."""
     lowered = folded(name)
     return (
-        _TOKEN.fullmatch(name) is None or lowered in _DENIED or lowered.startswith(_DENIED_PREFIXES)
+        _TOKEN.fullmatch(name) is None
+        or lowered in _DENIED
+        or (lowered.startswith(_DENIED_PREFIXES) and lowered not in DESCRIBING_HEADERS)
     )
 
 

@@ -152,7 +152,11 @@ class Parts:
             self._refuse_undeclared(parameter, value)
         match parameter.place:
             case "path":
-                self._path[parameter.name] = (parameter, path_text(parameter, value))
+                text = path_text(parameter, value)
+                if parameter.name in _quoted(self._tool.path):
+                    # OData ABNF, SQUOTE-in-string: a quote inside a text is written twice.
+                    text = text.replace("%27", "%27%27")
+                self._path[parameter.name] = (parameter, text)
             case "query":
                 self._query.append((parameter, query_pairs(parameter, value)))
             case "querystring":
@@ -273,6 +277,17 @@ def _pieces(template: str) -> tuple[str, ...]:
     return tuple(
         piece if index % 2 else quote(piece, safe=_TEMPLATE_KEEPS)
         for index, piece in enumerate(_PLACEHOLDER.split(template))
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _quoted(template: str) -> frozenset[str]:
+    """Return the placeholders that stand in single quotes, as in `/search(q='{q}')`."""
+    pieces = _pieces(template)
+    return frozenset(
+        pieces[at]
+        for at in range(1, len(pieces), 2)
+        if pieces[at - 1].endswith("'") and pieces[at + 1].startswith("'")
     )
 
 

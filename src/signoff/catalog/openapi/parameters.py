@@ -19,7 +19,7 @@ from signoff.catalog.openapi.documents import (
     list_of,
 )
 from signoff.catalog.openapi.path_query import PathQuery
-from signoff.catalog.wire import Style
+from signoff.catalog.wire import DESCRIBING_HEADERS, Style
 
 _MULTI_SEGMENT: Final = "x-multi-segment"
 _NO_QUERY: Final = PathQuery()
@@ -173,7 +173,7 @@ def _is_never(candidate: Candidate, never: frozenset[tuple[str, str]]) -> bool:
     folded = name.replace("_", "-")
     return candidate.place == "header" and (
         folded in _NEVER_HEADERS
-        or folded.startswith(_NEVER_PREFIXES)
+        or (folded.startswith(_NEVER_PREFIXES) and folded not in DESCRIBING_HEADERS)
         or ("header", folded) in never
     )
 
