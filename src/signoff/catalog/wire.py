@@ -25,7 +25,9 @@ DESCRIBING_HEADERS: Final = frozenset({
 })  # fmt: skip
 """Headers that say more of a body, and nothing of where it ends or how it is to be read."""
 BodyKind = Literal["none", "members", "whole"]
-BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml"]
+BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml", "parts"]
+REST: Final = "*"
+"""The encoding of every part that has none by its own place."""
 SchemeKind = Literal["api_key", "basic", "bearer", "oauth2", "openid_connect", "mutual_tls"]
 PageKind = Literal["link", "cursor", "last_id", "page", "offset"]
 StreamKind = Literal["sse", "json_lines", "json_seq"]
@@ -127,7 +129,8 @@ class Body:
     `json`: as JSON. `form`: an object, each key by `encodings`. `multipart`: an object, one part
     or more for each key by `encodings`, in the order of `members`. `text`: a text, as
     it is, in UTF-8. `binary`: base64 text, sent decoded. `xml`: a text that is sent as it is, or
-    else an object or a list written by `xml`.
+    else an object or a list written by `xml`. `parts`: a list, one part without a name for each
+    item, by the encoding of its place (`0`, `1` …) or that of `REST`.
     A key without an encoding has the default `Encoding()`.
     """
 

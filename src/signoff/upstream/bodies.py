@@ -5,15 +5,23 @@ the seed of a multipart boundary is an argument, so the same call always makes t
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never, cast
 
 from signoff.approvals.details import INLINE_BYTES
 from signoff.canonical import Json
 from signoff.catalog.model import ToolSpec
+from signoff.catalog.wire import REST
 from signoff.upstream import masking, xml_body
-from signoff.upstream.multipart import Part, decoded_base64, free_boundary, parts_of, written
+from signoff.upstream.multipart import (
+    Part,
+    decoded_base64,
+    free_boundary,
+    part_at,
+    parts_of,
+    written,
+)
 from signoff.upstream.serialise import UnserialisableError, compact, form_body
 from signoff.upstream.target import RequestError
 
@@ -21,6 +29,7 @@ Hash: TypeAlias = Callable[[bytes], str]
 """Makes the hash that people see; keyed where a part is masked."""
 
 _NOTHING: Final = object()
+_RELATED: Final = "multipart/related"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,8 @@ def payload_of(
         match body.format:
             case "multipart":
                 return _multipart(tool, value, hidden, seed=seed, hashed=hashed)
+            case "parts":
+                return _parts(tool, value, hidden, seed=seed, hashed=hashed)
             case "binary":
                 content = decoded_base64(value)
                 return Payload(content=content, content_type=body.content_type, opaque=True)
@@ -123,20 +134,51 @@ def _multipart(
 ) -> Payload:
     if not isinstance(value, dict):
         raise UnserialisableError("must be an object to be sent as multipart")
-    parts: list[Part] = []
-    described: list[Mapping[str, Json]] = []
-    room = INLINE_BYTES
+    found: list[tuple[Part, Json]] = []
     for key, member in _in_order(tool, value):
         try:
             made = parts_of(key, member, tool.body.encodings.get(key))
         except UnserialisableError as error:
             raise RequestError(_argument(tool, key), str(error)) from None
         shown = hidden.get(key) if isinstance(hidden, dict) else hidden
-        parts += made
-        for part in made:
-            text = _part_text(part, None if shown == member else shown, room)
-            room -= len(text or "")
-            described.append(_described(part, text, hashed))
+        found += [(part, None if shown == member else shown) for part in made]
+    return _written(found, tool.body.content_type, seed=seed, hashed=hashed)
+
+
+def _parts(
+    tool: ToolSpec, value: Json, hidden: Json, *, seed: Callable[[], bytes], hashed: Hash
+) -> Payload:
+    if not isinstance(value, list) or not value:
+        raise UnserialisableError("must be a list of one part or more")
+    encodings, rest = tool.body.encodings, tool.body.encodings.get(REST)
+    found: list[tuple[Part, Json]] = []
+    for at, item in enumerate(value):
+        part = part_at(at, item, encodings.get(str(at), rest))
+        shown = hidden[at] if isinstance(hidden, list) else hidden
+        found.append((part, None if shown == item else shown))
+    content_type = tool.body.content_type
+    if content_type.lower().startswith(_RELATED) and "type=" not in content_type.lower():
+        # RFC 2387 §3.1: it names the type of the first part, which is the root.
+        root = (found[0][0].media_type or "").partition(";")[0]
+        content_type = f'{content_type}; type="{root}"'
+    return _written(found, content_type, seed=seed, hashed=hashed)
+
+
+def _written(
+    found: Sequence[tuple[Part, Json]],
+    content_type: str,
+    *,
+    seed: Callable[[], bytes],
+    hashed: Hash,
+) -> Payload:
+    """Return the body of the parts; beside each stands its mask, None where nothing is hidden."""
+    parts = [part for part, _ in found]
+    described: list[Mapping[str, Json]] = []
+    room = INLINE_BYTES
+    for part, masked in found:
+        text = _part_text(part, masked, room)
+        room -= len(text or "")
+        described.append(_described(part, text, hashed))
     start = seed()
     boundary = free_boundary(
         parts,
@@ -145,7 +187,7 @@ def _multipart(
     )
     return Payload(
         content=written(parts, boundary),
-        content_type=f"{tool.body.content_type}; boundary={boundary}",
+        content_type=f"{content_type}; boundary={boundary}",
         opaque=True,
         parts=tuple(described),
     )

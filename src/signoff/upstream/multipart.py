@@ -1,4 +1,6 @@
-"""An object as `multipart/form-data` (RFC 7578): its parts, and the bytes they make.
+"""A multipart body: its parts, and the bytes they make.
+
+An object is `multipart/form-data` (RFC 7578), a list any other kind (RFC 2046 §5.1.3).
 
 Owns which parts a member becomes and their exact bytes. Pure: the boundary is an argument, so the
 same call always makes the same bytes. Nothing a value or a file name holds ends its own part.
@@ -24,6 +26,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _FILE_KEYS: Final = frozenset({"data", "filename", "content_type"})
 _BYTES: Final = "application/octet-stream"
 _TEXT: Final = "text/plain"
+_UTF8_TEXT: Final = "text/plain; charset=utf-8"
 _JSON: Final = "application/json"
 _AUTOMATIC: Final = Encoding()
 _FILENAME: Final = 255
@@ -32,9 +35,13 @@ _OURS: Final = frozenset({"content-disposition", "content-type"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part. `filename` is set for files, and only they may be other than text."""
+    """One part. `filename` is set for files, and only they may be other than text.
+
+    Where `is_named` is False, name and file name are for people, and are not sent.
+    """
 
     name: str
+    is_named: bool = True
     content: bytes
     media_type: str | None
     filename: str | None = None
@@ -70,6 +77,24 @@ def _parts(key: str, value: Json, how: Encoding) -> list[Part]:
     return _automatic(key, value)
 
 
+def part_at(place: int, value: Json, encoding: Encoding | None) -> Part:
+    """Return the part that one item of a list becomes, whatever it is; `place` counts from 0.
+
+    Raises:
+        UnserialisableError: the value cannot be sent so.
+    """
+    how, key = encoding or _AUTOMATIC, f"part {place + 1}"
+    if value is None:
+        raise UnserialisableError(f"has nothing for {key}, and without it the next would be taken")
+    if not how.is_file:
+        is_text = not isinstance(value, list | dict)
+        how = replace(how, content_type=how.content_type or (_UTF8_TEXT if is_text else _JSON))
+        if not is_text and "json" not in (how.content_type or ""):
+            raise UnserialisableError(f"has a list or an object for {key}, which is no JSON")
+    (part,) = parts_of(key, value, how)
+    return replace(part, is_named=False)
+
+
 def _automatic(key: str, value: Json) -> list[Part]:
     values = value if isinstance(value, list) else [value]
     if any(isinstance(one, dict | list) for one in values):
@@ -81,9 +106,11 @@ def written(parts: Iterable[Part], boundary: str) -> bytes:
     """Return the body's bytes (RFC 2046 §5.1.1)."""
     pieces: list[bytes] = []
     for part in parts:
-        lines = [f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(part.name)}"']
-        if part.filename is not None:
-            lines.append(f'; filename="{_quoted(part.filename)}"')
+        lines = [f"--{boundary}"]
+        if part.is_named:
+            lines.append(f'\r\nContent-Disposition: form-data; name="{_quoted(part.name)}"')
+            if part.filename is not None:
+                lines.append(f'; filename="{_quoted(part.filename)}"')
         if part.media_type is not None:
             lines.append(f"\r\nContent-Type: {part.media_type}")
         lines += [f"\r\n{name}: {text}" for name, text in part.headers]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from signoff.canonical import Json
-from signoff.catalog.openapi import encodings, media
+from signoff.catalog.openapi import encodings, media, positions
 from signoff.catalog.openapi.documents import Document, MappingError, Operation, dict_of, list_of
 from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter
@@ -87,6 +87,10 @@ class _Reader:
                 return self._whole(written, format_, text)
             case "xml":
                 return self._xml(written, schema)
+            case "parts":
+                parts = positions.read(self._converter, written, described)
+                shape = self._whole(written, format_, parts.schema, parts.encodings)
+                return replace(shape, unsent=parts.unsent)
             case "json" | "form" | "multipart":
                 return self._object(written, format_, described)
 

@@ -113,7 +113,7 @@ def _part(converter: Converter, schema: Json, said: Mapping[str, Json], made: En
         is_file = all(media.format_of(one) == "binary" for one in declared.split(","))
     if not is_file:
         return made
-    type_ = _types(declared) or _one_type(declared) or _one_type(_content_type(converter, inner))
+    type_ = types_of(declared) or _one_type(declared) or _one_type(_content_type(converter, inner))
     return Encoding(content_type=type_, is_file=True)
 
 
@@ -178,7 +178,7 @@ def _one_type(written: Json) -> str | None:
     return media.in_utf8(written.strip()) if media.format_of(written) is not None else None
 
 
-def _types(written: Json) -> str | None:
+def types_of(written: Json) -> str | None:
     """Return the types that a file may be of, as a list with ranges; the first is the usual one."""
     if not isinstance(written, str) or set(written) & set("\r\n"):
         return None

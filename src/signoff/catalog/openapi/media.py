@@ -27,6 +27,12 @@ _TEXT: Final = frozenset({
     "application/graphql", "application/javascript", "application/jsonl", "application/sql",
     "application/toml", "application/x-ndjson", "application/x-yaml", "application/yaml",
 })  # fmt: skip
+_MULTIPARTS: Final[dict[str, BodyFormat]] = {
+    MULTIPART: "multipart",
+    "multipart/*": "multipart",
+    "multipart/mixed": "parts",
+    "multipart/related": "parts",
+}
 _STREAMS: Final[dict[str, StreamKind]] = {
     "text/event-stream": "sse",
     "application/jsonl": "json_lines",
@@ -34,7 +40,9 @@ _STREAMS: Final[dict[str, StreamKind]] = {
     "application/x-jsonlines": "json_lines",
     "application/json-seq": "json_seq",
 }
-_ORDER: Final[tuple[BodyFormat, ...]] = ("json", "form", "multipart", "text", "binary", "xml")
+_ORDER: Final[tuple[BodyFormat, ...]] = (
+    "json", "form", "multipart", "text", "binary", "xml", "parts",
+)  # fmt: skip
 
 
 def essence(media_type: str) -> str:
@@ -56,7 +64,7 @@ def format_of(media_type: str) -> BodyFormat | None:
     if found == FORM:
         return "form"
     if found.startswith("multipart/"):
-        return "multipart" if found in (MULTIPART, "multipart/*") else None
+        return _MULTIPARTS.get(found)
     if found in ("application/xml", "text/xml") or found.endswith("+xml"):
         return "xml"
     if found.startswith("text/") or found in _TEXT:
