@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from signoff.canonical import Json
 from signoff.upstream.request import RequestError
-from small_specs import only_tool, properties_of
+from small_specs import fault, only_tool, properties_of
 from upstream_parts import frozen, parameter, tool
 
 TEXT: Json = {"type": "string"}
@@ -71,6 +71,65 @@ def test_a_body_that_is_one_argument_keeps_its_order() -> None:
 
     body: Json = {"file": "eA==", "b": "1", "a": "2"}
     assert names(spec, {"body": body}) == ["file", "b", "a"]
+
+
+# Files that only additionalProperties describes, and bodies that are nothing but files
+
+
+def files(schema: Json, version: str = "3.0.3") -> Any:
+    content: Json = {"multipart/form-data": {"schema": schema}}
+    body: Json = {"required": True, "content": content}
+    return only_tool({"requestBody": body}, version=version)
+
+
+PICTURES: Json = {"type": "array", "items": FILE}
+
+
+def test_a_file_under_any_name_goes_as_its_bytes() -> None:
+    rows: list[tuple[Json, Json, int]] = [(FILE, "AAEC", 1), (PICTURES, ["AAEC", "AAEC"], 2)]
+    for rest, value, count in rows:
+        body = frozen(
+            files({"type": "object", "additionalProperties": rest}), {"body": {"x": value}}
+        ).body
+        assert (body or b"").count(b"\r\n\r\n\0\1\2\r\n") == count
+        assert (body or b"").count(b'name="x"; filename="x"') == count
+
+
+def test_a_text_beside_such_files_stays_a_text() -> None:
+    members: Json = {"note": TEXT, "meta": {"type": "object"}}
+    spec = files({"type": "object", "properties": members, "additionalProperties": FILE})
+
+    body = frozen(spec, {"note": "AAEC", "meta": {}, "x": "AAEC"}).body or b""
+
+    assert b'name="note"\r\n\r\nAAEC\r\n' in body
+    assert b'name="meta"\r\nContent-Type: application/json\r\n\r\n{}\r\n' in body
+    assert b"\r\n\r\n\0\1\2\r\n" in body
+    with pytest.raises(RequestError, match="the file's data is not base64"):
+        frozen(spec, {"note": "AAEC", "x": "plain text!"})
+
+
+@pytest.mark.parametrize("rest", [True, {}, TEXT, {"type": "object"}])
+@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+def test_what_may_be_anything_is_no_file(rest: Json, version: str) -> None:
+    spec = files({"properties": {"a": TEXT}, "additionalProperties": rest}, version)
+
+    assert b'name="x"\r\n\r\nAAEC\r\n' in (frozen(spec, {"a": "1", "x": "AAEC"}).body or b"")
+
+
+def test_a_body_that_is_several_files_is_one_argument() -> None:
+    spec = files(PICTURES)
+
+    body = frozen(spec, {"file": ["AAEC", {"data": "AAEC", "filename": "b.png"}]}).body or b""
+    assert body.count(b'name="file"; filename="file"') == 1
+    assert body.count(b'name="file"; filename="b.png"') == 1
+
+
+@pytest.mark.parametrize("items", [TEXT, {}, {"type": "object"}, {"type": "array", "items": TEXT}])
+def test_a_list_of_anything_else_has_no_name_for_its_parts(items: Json) -> None:
+    content: Json = {"multipart/form-data": {"schema": {"type": "array", "items": items}}}
+    reason = fault({"requestBody": {"required": True, "content": content}})
+
+    assert reason == "its multipart body is not an object"
 
 
 # Headers that describe a body: Box's upload sessions, WordPress's media

@@ -27,7 +27,7 @@ DESCRIBING_HEADERS: Final = frozenset({
 BodyKind = Literal["none", "members", "whole"]
 BodyFormat = Literal["json", "form", "multipart", "text", "binary", "xml", "parts"]
 REST: Final = "*"
-"""The encoding of every part that has none by its own place."""
+"""The encoding of every part that has none by its own place or key."""
 SchemeKind = Literal["api_key", "basic", "bearer", "oauth2", "openid_connect", "mutual_tls"]
 PageKind = Literal["link", "cursor", "last_id", "page", "offset"]
 StreamKind = Literal["sse", "json_lines", "json_seq"]
@@ -127,7 +127,7 @@ class Body:
     `format` says how that value becomes bytes. `content_type` is the header to send, without the
     boundary for multipart.
     `json`: as JSON. `form`: an object, each key by `encodings`. `multipart`: an object, one part
-    or more for each key by `encodings`, in the order of `members`. `text`: a text, as
+    or more for each key by `encodings` or `REST`, in the order of `members`. `text`: a text, as
     it is, in UTF-8. `binary`: base64 text, sent decoded. `xml`: a text that is sent as it is, or
     else an object or a list written by `xml`. `parts`: a list, one part without a name for each
     item, by the encoding of its place (`0`, `1` …) or that of `REST`.

@@ -134,10 +134,11 @@ def _multipart(
 ) -> Payload:
     if not isinstance(value, dict):
         raise UnserialisableError("must be an object to be sent as multipart")
+    encodings, rest = tool.body.encodings, tool.body.encodings.get(REST)
     found: list[tuple[Part, Json]] = []
     for key, member in _in_order(tool, value):
         try:
-            made = parts_of(key, member, tool.body.encodings.get(key))
+            made = parts_of(key, member, encodings.get(key, rest))
         except UnserialisableError as error:
             raise RequestError(_argument(tool, key), str(error)) from None
         shown = hidden.get(key) if isinstance(hidden, dict) else hidden

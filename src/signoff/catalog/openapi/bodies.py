@@ -16,7 +16,7 @@ from signoff.catalog.openapi.parameters import Candidate
 from signoff.catalog.openapi.schemas import Converter
 from signoff.catalog.openapi.shapes import LOSSY
 from signoff.catalog.openapi.xml_hints import document_hint
-from signoff.catalog.wire import BodyFormat, BodyKind, Encoding, XmlHint
+from signoff.catalog.wire import REST, BodyFormat, BodyKind, Encoding, XmlHint
 
 _MOST_PARTS: Final = 64
 _XML_TEXT: Final[Mapping[str, Json]] = {"type": "string", "description": "The XML itself"}
@@ -112,8 +112,8 @@ class _Reader:
         schema: Json = described.get("schema", {})
         if _is_empty(schema) and not self._required:
             return Shape()
-        if format_ == "multipart" and encodings.is_one_file(self._converter, schema):
-            # Such a document means "a file", and names no part: `file` is what most servers read.
+        if format_ == "multipart" and encodings.is_files(self._converter, schema):
+            # Such a document means files, and names no part: `file` is what most servers read.
             schema = {"type": "object", "properties": {"file": schema}, "required": ["file"]}
         parts = _plain_parts(self._document, schema)
         if parts is None:
@@ -134,12 +134,22 @@ class _Reader:
                 self._converter, members, said, format_, indexed=self._wish.indexed
             )
             if format_ == "multipart":
+                planned = self._undeclared(schema, members) | planned
                 unsent = encodings.unsent(self._converter, members, said, planned)
         if parts is None:
             shape = self._whole(written, format_, schema, planned)
         else:
             shape = self._members(written, format_, parts, planned)
         return replace(shape, unsent=unsent)
+
+    def _undeclared(self, schema: Json, members: Mapping[str, Json]) -> dict[str, Encoding]:
+        """Return the encoding of members that only `additionalProperties` describes, as files."""
+        for part in self._converter.parts(schema):
+            rest = part.get("additionalProperties")
+            if REST not in members and encodings.is_files(self._converter, rest):
+                found = encodings.plan(self._converter, {REST: rest}, {}, "multipart")
+                return dict.fromkeys(members, Encoding()) | found
+        return {}
 
     def _xml(self, written: str, schema: Json) -> Shape:
         hint = document_hint(self._converter, schema)

@@ -78,9 +78,10 @@ def unsent(
     )
 
 
-def is_one_file(converter: Converter, schema: Json) -> bool:
-    """Say whether a schema is the bytes of a file, and nothing around them."""
-    return _is_text(converter, schema) and _is_binary(converter, schema)
+def is_files(converter: Converter, schema: Json) -> bool:
+    """Say whether a schema is the bytes of a file or of several, and nothing around them."""
+    inner = _items(converter, schema)
+    return _is_text(converter, inner) and _is_binary(converter, inner)
 
 
 def is_list_of_files(converter: Converter, schema: Json) -> bool:
