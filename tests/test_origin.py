@@ -208,7 +208,7 @@ PUBLIC = [
 ]
 CLOSED = [
     *("/", "/approvals", "/approvals/apr_1", "/approvals/apr_1/decision", "/login/x", "/logout"),
-    *("/applications", "/oauth2/authorize", "/oauth2/authorize/decision", "/device", "/static/x"),
+    *("/applications", "/oauth2/authorize/decision", "/device", "/static/x"),
     *("/oauth2/bc-authorize", "/oauth2/introspect", "/ciba/authorize", "/ciba/withdraw"),
     *("/m2m/clients", "/bc-authorize", "/oauth/token", "/oauth2/device_authorization"),
     *("/mcp/", "/MCP", "/oauth2/token/", "/oauth2/jwks/x", "/.well-known", "/healthz", "/x/mcp"),
@@ -371,3 +371,14 @@ async def test_a_host_manages_its_registration_from_its_own_origin() -> None:
     assert (status, headers[b"access-control-allow-methods"]) == (204, b"GET, PUT, DELETE")
     sent = await asked(Told(), OURS, origin(APP), path=path, method="POST", origins=INVITED)
     assert answered(sent)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "of", [b"https://shop.example", b"null", APP, b"http://evil.example:8420", b""]
+)
+async def test_any_page_may_send_people_here_to_sign_in_and_brings_no_cookie(of: bytes) -> None:
+    app = Told()
+    request = (OURS, origin(of), (b"cookie", b"signoff-8420=stolen"))
+    sent = await asked(app, *request, path="/oauth2/authorize", method="POST")
+    assert answered(sent) == (401, {b"www-authenticate": b"Bearer"})
+    assert [name for name, _ in app.scopes[0]["headers"]] == [b"host", b"origin"]

@@ -1,13 +1,14 @@
 """Which hosts and origins may talk to this server, decided before any route runs.
 
 Owns the `Host` and `Origin` allow-list as plain ASGI, for every route, and what a page of another
-origin may do (CORS): read what is public, and be an MCP host where the operator names its origin.
+origin may do (CORS): read what is public, send people here to sign in, and be an MCP host where the
+operator names its origin.
 Never a page of ours, and never with a cookie. Never reads a URL from a request: links and issuers
 come from configuration alone (DNS rebinding, CVE-2026-48710).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 Scope = MutableMapping[str, Any]
@@ -28,6 +29,11 @@ _DOORS: Final[Mapping[str, bytes]] = {
     "/oauth2/register": b"POST",
 }
 """What an MCP host in a browser needs besides; its origin is one the operator named."""
+_ASKING: Final = "/oauth2/authorize"
+"""Where an application's page may post its request (OpenID Connect Core §3.1.2.1).
+
+It is answered with the GET of the same, which any page may link to, and no script may read it.
+"""
 _MANAGED: Final = "/oauth2/register/"
 _MANAGE: Final = b"GET, PUT, DELETE"
 _HEADERS: Final = frozenset({
@@ -82,24 +88,33 @@ class OriginGuard:
         self, scope: Scope, receive: Receive, send: Send, origins: list[bytes]
     ) -> None:
         """Answer a page of another origin."""
+        if len(origins) == 1 and (scope["method"], scope["path"]) == ("POST", _ASKING):
+            await self._hand_on(scope, receive, send, told=())
+            return
         methods = _methods(scope["path"], invited=origins[0] in self._invited)
         if len(origins) > 1 or methods is None:
             await _refuse(send, 403, b"that origin may not talk to this server")
             return
         public = _is_public(scope["path"])
         told = [(b"access-control-allow-origin", b"*" if public else origins[0])]
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        asked = dict(headers)
+        asked = dict(cast("list[tuple[bytes, bytes]]", scope["headers"]))
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in asked:
             await _preflight(send, asked, told, methods=methods)
             return
         if scope["method"].encode() not in methods.split(b", "):
             await _refuse(send, 403, b"that origin may not do that here")
             return
-        # No cookie of ours comes along, whatever the browser thinks of it.
-        kept = [(name, value) for name, value in headers if name != b"cookie"]
         if not public:
             told += [(b"access-control-expose-headers", _EXPOSED), (b"vary", b"Origin")]
+        await self._hand_on(scope, receive, send, told=told)
+
+    async def _hand_on(
+        self, scope: Scope, receive: Receive, send: Send, *, told: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        """Let the routes answer. No cookie comes or goes; what scripts may read is ours to say."""
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        # Whatever the browser thinks of our cookies, none comes along.
+        kept = [(name, value) for name, value in headers if name != b"cookie"]
 
         async def shared(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -72,6 +72,22 @@ def modern(name: str) -> dict[str, str]:
     }
 
 
+async def test_the_first_challenge_asks_for_the_door_alone_whatever_tools_there_are(
+    tmp_path: Path,
+) -> None:
+    """MCP authorization, scope selection: a host asks for what the challenge names, and no more.
+
+    Naming every tool's scopes there would ask each person for all of them, at each sign-in.
+    """
+    async with here(tmp_path) as signoff:
+        message, headers = call(PAY.name, ARGUMENTS), modern(PAY.name)
+        ended = token(signoff, "mcp payments", exp=int(signoff.database.now().timestamp()) - 60)
+        for bearer in ("no-token-of-ours", ended):
+            answer = await post(signoff, bearer, message, **headers)
+            assert asked_for(answer, status=401) == "mcp"
+        assert await signoff.approvals.inbox("alice") == []
+
+
 async def test_the_challenge_names_every_scope_the_call_needs(tmp_path: Path) -> None:
     async with here(tmp_path) as signoff:
         for scope in ("mcp", "mcp payments", "payments.high mcp", "offline_access mcp"):
@@ -83,9 +99,9 @@ async def test_the_challenge_names_every_scope_the_call_needs(tmp_path: Path) ->
         assert await signoff.approvals.inbox("alice") == []
 
 
-def asked_for(answer: httpx2.Response) -> str:
+def asked_for(answer: httpx2.Response, *, status: int = 403) -> str:
     """Return what a host asks for that takes the challenge at its word."""
-    assert answer.status_code == 403
+    assert answer.status_code == status
     return answer.headers["www-authenticate"].partition('scope="')[2].partition('"')[0]
 
 

@@ -5,7 +5,9 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx2
 import pytest_asyncio
 from playwright.async_api import Page
 
@@ -69,6 +71,15 @@ FINISH = """async ({ server, redirect }) => {
   return { state: back.get("state"), hello: [hello.status, Boolean(hello.session)],
     listed: [listed.status, listed.text.includes("transfer_funds")],
     renewed: Boolean(renewed.access_token), revoked: revoked.status, after: after.status };
+}"""
+POST = """({ url, fields }) => {
+  const form = document.createElement("form");
+  Object.assign(form, { method: "POST", action: url });
+  for (const [name, value] of Object.entries(fields)) {
+    form.append(Object.assign(document.createElement("input"), { name, value }));
+  }
+  document.body.append(form);
+  form.submit();
 }"""
 TRY = """async ({ url, init }) => {
   try {
@@ -172,3 +183,38 @@ async def test_a_page_that_nobody_named_is_no_host(
     assert await attempt(alice.page, f"{server.url}/mcp", **message) == "cors 401"
     withcookie = await attempt(alice.page, f"{server.url}/mcp", credentials="include", **message)
     assert withcookie == "TypeError"
+
+
+async def test_a_page_of_another_site_posts_its_request_and_gets_the_answer(
+    server: Server, stranger: str, person: SignIn
+) -> None:
+    """OpenID Connect Core §3.1.2.1. The session's cookie is Lax: it comes with the GET alone."""
+    alice: Person = await person(server)
+    site = stranger.replace("localhost", "127.0.0.1")  # to a browser another site, not only origin
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        host = {"redirect_uris": [f"{site}/back"], "token_endpoint_auth_method": "none"}
+        registered = await http.post(f"{server.url}/oauth2/register", json=host)
+    fields = {
+        "client_id": registered.json()["client_id"],
+        "redirect_uri": f"{site}/back",
+        "response_type": "code",
+        "scope": "mcp",
+        "state": "a b&c",
+        "resource": f"{server.url}/mcp",
+        "code_challenge": "A" * 43,
+        "code_challenge_method": "S256",
+    }
+    await alice.page.goto(site)
+    await alice.page.evaluate(POST, {"url": f"{server.url}/oauth2/authorize", "fields": fields})
+    await alice.page.get_by_role("button", name="Let it act for me").click()
+    await alice.page.wait_for_url(re.compile(re.escape(f"{site}/back")))
+    back = parse_qs(urlsplit(alice.page.url).query)
+    assert (back["state"], len(back["code"])) == (["a b&c"], 1)
+    # By script it is nobody's to read.
+    form = {"method": "POST", "body": urlencode(fields)}
+    kind = {"headers": {"content-type": "application/x-www-form-urlencoded"}}
+    url = f"{server.url}/oauth2/authorize"
+    for credentials in ("omit", "include"):
+        assert (
+            await attempt(alice.page, url, credentials=credentials, **form, **kind) == "TypeError"
+        )

@@ -22,6 +22,7 @@ from signoff.oauth.hosts import Host, Hosts, allowed
 from signoff.oauth.profile import Profile
 
 MAX_QUERY: Final = 4096
+MALFORMED: Final = "The request is not well formed, or repeats a parameter."
 CODE_LIFE: Final = timedelta(seconds=60)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2, of a SHA-256
 _JKT: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638, by SHA-256
@@ -106,7 +107,7 @@ class Authorizations:
         """Check in this order: form, host, redirect URI; from there on the host can be told."""
         fields = _fields(query)
         if fields is None:
-            return Unanswerable(reason="The request is not well formed, or repeats a parameter.")
+            return Unanswerable(reason=MALFORMED)
         client_id, redirect_uri = fields.get("client_id", ""), fields.get("redirect_uri", "")
         try:
             host = await self._hosts.find(client_id) if client_id else None
@@ -205,6 +206,13 @@ class Authorizations:
         # RFC 9207 §2: by `iss` a host with several servers knows whose answer this is.
         members["iss"] = self._profile.issuer
         return redirect_uri + ("&" if "?" in redirect_uri else "?") + urlencode(members)
+
+
+def as_query(form: str) -> str | None:
+    """Return the query of the GET that means what a posted form does; None: there is none."""
+    fields = _fields(form)
+    query = urlencode(fields) if fields else ""
+    return query if 0 < len(query) <= MAX_QUERY else None
 
 
 def _fields(query: str) -> Mapping[str, str] | None:

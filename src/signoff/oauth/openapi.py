@@ -1,7 +1,8 @@
 """The authorization server described in OpenAPI 3.1, for those who write a client by hand.
 
-Owns the document that is served at `/openapi.json`. It describes what a client calls; the pages a
-person sees are not an API. What the parameters mean stands in the specifications it names.
+Owns the document that is served at `/openapi.json`. It describes what a client calls, or sends a
+browser to; the other pages a person sees are not an API. What the parameters mean stands in the
+specifications it names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Final, TypeAlias
 from signoff.canonical import Json
 from signoff.oauth.metadata import metadata
 from signoff.oauth.profile import (
+    AUTHORIZE_PATH,
     BACKCHANNEL_PATH,
     DEVICE_PATH,
     INTROSPECT_PATH,
@@ -57,6 +59,18 @@ _TOKEN: Final[Fields] = {
     "scope": "For client_credentials and refresh_token.",
     "resource": "The audience of the token (RFC 8707).",
     "authorization_details": "For ciba and refresh_token: some of the approved ones (RFC 9396).",
+}
+_AUTHORIZE: Final[Fields] = {
+    "response_type*": "code.",
+    "client_id*": "The host.",
+    "redirect_uri*": "One that it has, exactly; of 127.0.0.1 and localhost any port.",
+    "code_challenge*": "By S256 (RFC 7636).",
+    "code_challenge_method*": "S256.",
+    "resource*": "The MCP server, exactly (RFC 8707).",
+    "scope": "Contains mcp.",
+    "state": "Comes back as it is.",
+    "nonce": "For an ID token: with the scope openid.",
+    "dpop_jkt": "The thumbprint of the key that the code is bound to (RFC 9449).",
 }
 _DEVICE: Final[Fields] = {"scope": "Contains mcp.", "resource*": "The MCP server, exactly."}
 _ISSUED: Final[Fields] = {"token*": "The token.", "token_type_hint": "Not needed."}
@@ -118,6 +132,7 @@ def openapi(profile: Profile, beside: Beside | None = None) -> dict[str, Json]:
         },
     }
     if profile.hosts:
+        paths[AUTHORIZE_PATH] = _authorization()
         paths[DEVICE_PATH] = {
             "post": _form(
                 "Begin on a device without a browser (RFC 8628)",
@@ -159,6 +174,36 @@ def openapi(profile: Profile, beside: Beside | None = None) -> dict[str, Json]:
                     "content": _json({"$ref": "#/components/schemas/Error"}),
                 }
             },
+        },
+    }
+
+
+def _authorization() -> dict[str, Json]:
+    schema = _parameters(_AUTHORIZE)
+    query: list[Json] = [
+        {
+            "name": name.rstrip("*"),
+            "in": "query",
+            "required": name.endswith("*"),
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in _AUTHORIZE.items()
+    ]
+    return {
+        "get": {
+            "summary": "Have a browser ask its person (RFC 6749 §4.1.1)",
+            "parameters": query,
+            "responses": _pages("200", "303", "400", "401"),
+        },
+        "post": {
+            "summary": "The same, from a form (OpenID Connect Core §3.1.2.1)",
+            "description": "Parameters stand in the body. The answer leads to the GET.",
+            "requestBody": {
+                "required": True,
+                "content": {"application/x-www-form-urlencoded": {"schema": schema}},
+            },
+            "responses": _pages("303", "400", "408", "413", "415"),
         },
     }
 
@@ -217,15 +262,7 @@ def _registration() -> dict[str, Json]:
 def _form(
     summary: str, fields: Fields, *, answer: Json, parameters: Sequence[Json] = ()
 ) -> dict[str, Json]:
-    every = {**fields, **_CREDENTIALS}
-    schema: dict[str, Json] = {
-        "type": "object",
-        "properties": {
-            name.rstrip("*"): {"type": "string", "description": text}
-            for name, text in every.items()
-        },
-        "required": [name.rstrip("*") for name in every if name.endswith("*")],
-    }
+    schema = _parameters({**fields, **_CREDENTIALS})
     return {
         "summary": summary,
         "security": [{"client": []}, {}],
@@ -235,6 +272,30 @@ def _form(
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         },
         "responses": _responses("200", answer, "400", "401", "408", "413", "429", "503"),
+    }
+
+
+def _parameters(fields: Fields) -> dict[str, Json]:
+    return {
+        "type": "object",
+        "properties": {
+            name.rstrip("*"): {"type": "string", "description": text}
+            for name, text in fields.items()
+        },
+        "required": [name.rstrip("*") for name in fields if name.endswith("*")],
+    }
+
+
+def _pages(*statuses: str) -> dict[str, Json]:
+    """Return answers for a browser: pages, and where it goes on."""
+    words = {"200": "The page that asks.", "303": "Where the browser goes on."}
+    page: Json = {"text/html": {"schema": {"type": "string"}}}
+    return {
+        status: {
+            "description": words.get(status, "A page that says what is wrong."),
+            **({} if status == "303" else {"content": page}),
+        }
+        for status in statuses
     }
 
 

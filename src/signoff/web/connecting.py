@@ -67,6 +67,7 @@ def connecting_pages(
 
     endpoints = (
         (AUTHORIZE_PATH, consents.ask, "GET"),
+        (AUTHORIZE_PATH, consents.posted, "POST"),
         (consent.DECISION_PATH, consents.decide, "POST"),
         (VERIFICATION_PATH, codes.ask, "GET"),
         (VERIFICATION_PATH, codes.enter, "POST"),

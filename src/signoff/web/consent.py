@@ -16,12 +16,20 @@ from starlette.responses import RedirectResponse, Response
 
 from signoff.approvals.sessions import BadProof, NeedsKey, Proved, check_proof, proof_message
 from signoff.catalog.model import User
-from signoff.oauth.authorize import MAX_QUERY, Asked, Authorizations, Refused, Unanswerable
+from signoff.oauth.authorize import (
+    MALFORMED,
+    MAX_QUERY,
+    Asked,
+    Authorizations,
+    Refused,
+    Unanswerable,
+    as_query,
+)
 from signoff.oauth.host_tokens import OFFLINE
 from signoff.oauth.hosts import form_source, is_near, place
 from signoff.oauth.profile import AUTHORIZE_PATH
 from signoff.web.render import CONTENT_SECURITY_POLICY, HEADERS, Renderer
-from signoff.web.session import PageError, SignIn, Viewer, one_of, read_form
+from signoff.web.session import PageError, SignIn, Viewer, one_of, read_form, read_text
 from signoff.web.text import Shown, show
 
 Asks: TypeAlias = Literal["consent", "connect-device"]
@@ -32,6 +40,7 @@ OPEN_FOR: Final = timedelta(minutes=10)
 _ACR: Final = "session"
 _YOUNG: Final = timedelta(days=1)
 _MAX_ID: Final = 64
+_CANNOT: Final = "This application cannot sign in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,7 @@ class Wish:
 
 
 class ConsentPages:
-    """GET /oauth2/authorize and the decision on it."""
+    """GET and POST /oauth2/authorize, and the decision on it."""
 
     def __init__(
         self,
@@ -80,13 +89,28 @@ class ConsentPages:
         reading = await self._authorizations.read(query)
         match reading:
             case Unanswerable():
-                raise PageError(400, "This application cannot sign in", reading.reason)
+                raise PageError(400, _CANNOT, reading.reason)
             case Refused():
                 return self._refused(reading)
             case Asked():
                 return self._question(viewer, reading, query)
             case _:
                 assert_never(reading)
+
+    async def posted(self, request: Request) -> Response:
+        """Answer a request that was posted (OpenID Connect Core §3.1.2.1) with the GET of the same.
+
+        It comes from the application's own page, so no cookie of ours comes with it, and none is
+        read. The browser brings it with the GET that follows, as if the page had linked there.
+        """
+        if request.scope["query_string"]:
+            # Which of the two counts, every reader would decide for itself.
+            raise PageError(400, "Refused", "The request stands in the form, not in the address.")
+        query = as_query(await read_text(request, most=MAX_QUERY))
+        if query is None:
+            raise PageError(400, _CANNOT, MALFORMED)
+        # Relative: whatever the address is called by now, it stays that.
+        return RedirectResponse(f"?{query}", 303, headers=HEADERS)
 
     async def decide(self, request: Request) -> Response:
         """Take the yes or the no; the request is read again, for the form proves nothing."""

@@ -184,35 +184,52 @@ class SignIn:
         )
 
 
-async def read_form(request: Request, *, required: set[str], optional: set[str]) -> dict[str, str]:
-    """Return the form's fields, each exactly once and none that we do not know.
+async def read_text(request: Request, *, most: int) -> str:
+    """Return a form as it was written, of at most so many bytes.
 
     Raises:
         PageError: 400, 408, 413 or 415.
     """
-    if request.headers.get("content-type", "").split(";", 1)[0].strip().lower() != _FORM:
+    types = request.headers.getlist("content-type")
+    # Of two types, readers would choose differently: that is none.
+    if len(types) != 1 or types[0].split(";", 1)[0].strip().lower() != _FORM:
         raise PageError(415, "Refused", "This address takes a form.")
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_FORM_BYTES:
+                if len(body) > most:
                     raise PageError(413, "That is too long", "The form holds more than it may.")
     except TimeoutError:
         raise PageError(408, "That took too long", "The form did not arrive.") from None
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"
-        )
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        raise _malformed() from None
+
+
+async def read_form(request: Request, *, required: set[str], optional: set[str]) -> dict[str, str]:
+    """Return the form's fields, each exactly once and none that we do not know.
+
+    Raises:
+        PageError: 400, 408, 413 or 415.
+    """
+    text = await read_text(request, most=MAX_FORM_BYTES)
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=20, errors="strict")
     except ValueError:
-        raise PageError(400, "Refused", "The form is not well formed.") from None
+        raise _malformed() from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise PageError(400, "Refused", "A field of the form came twice.")
     if not required <= fields.keys() <= required | optional:
         raise PageError(400, "Refused", "The form's fields are not the ones this page has.")
     return fields
+
+
+def _malformed() -> PageError:
+    return PageError(400, "Refused", "The form is not well formed.")
 
 
 def one_of(fields: Mapping[str, str], name: str, *allowed: str) -> str:
