@@ -124,6 +124,10 @@ EFFECTS: dict[str, tuple[Patch, Patch]] = {
     "server.public_url": ({}, at("server.public_url", "https://s.example")),
     "server.allowed_hosts": ({}, at("server.allowed_hosts", ["s.internal"])),
     "server.allowed_origins": ({}, at("server.allowed_origins", ["https://a.example"])),
+    "server.client_address_header": (
+        {},
+        at("server.client_address_header", "X-Forwarded-For"),
+    ),
     "server.max_tools": ({}, at("server.max_tools", 5)),
     "server.wait_budgets": ({}, at("server.wait_budgets", {"claude-code": "2m"})),
     "server.refs": ({}, at("server.refs", "inline")),

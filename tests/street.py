@@ -28,6 +28,7 @@ from signoff.oauth.clients import AUTHORIZATION_CODE, REFRESH_TOKEN, Directory
 from signoff.oauth.device import Devices
 from signoff.oauth.host_tokens import Consent, NewCode
 from signoff.oauth.hosts import Hosts
+from signoff.oauth.pacing import Recorded
 from signoff.oauth.profile import Profile
 from signoff.oauth.register import Claims
 from signoff.sealed import Sealer
@@ -207,7 +208,8 @@ class Street:
         hosts, codes = SqliteHosts(self.database), SqliteCodes(self.database)
         token = hashlib.sha256(client_id.encode()).digest()
         if await hosts.host(client_id) is None:
-            assert await hosts.register(client_id, claims, secret=None, token=token)
+            kept = await hosts.register(client_id, claims, secret=None, token=token, network="")
+            assert kept == Recorded()
         consent = Consent(
             id=f"consent_{client_id}_{user_id}",
             client_id=client_id,

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from assistants import over_http
-from harness import House, Server, SignIn, transfer
+from harness import House, Launch, Server, SignIn, catalogue, transfer
 from scripted_person import ScriptedPerson
 
 CIBA = "urn:openid:params:grant-type:ciba"
@@ -206,3 +206,24 @@ async def test_a_machine_client_with_a_token_for_the_tools_reads_but_needs_a_per
     assert refused.is_error
     assert await house.alice.waiting() == []
     assert house.bank.count(115) == 0
+
+
+async def test_behind_a_proxy_a_stranger_that_registers_hosts_keeps_nobody_out(
+    launch: Launch,
+) -> None:
+    shipped = catalogue(None)
+    header = {"client_address_header": "X-Forwarded-For"}
+    server = await launch({**shipped, "server": {**shipped["server"], **header}})
+    host = {"redirect_uris": ["http://127.0.0.1/"], "token_endpoint_auth_method": "none"}
+
+    async with httpx2.AsyncClient(trust_env=False) as http:
+
+        async def register(seen: str) -> int:
+            # As a proxy does: what the sender claims comes first.
+            headers = {"x-forwarded-for": f"192.0.2.9, {seen}"}
+            answer = await http.post(f"{server.url}/oauth2/register", json=host, headers=headers)
+            return answer.status_code
+
+        stranger = [await register("203.0.113.66") for _ in range(11)]
+        assert stranger == [201] * 10 + [429]
+        assert await register("198.51.100.7") == 201

@@ -32,6 +32,7 @@ from signoff.desk.admin import AdminServer
 from signoff.desk.relay import owner_socket
 from signoff.oauth.clients import GATE_ID, gate_client
 from signoff.origin import OriginGuard
+from signoff.peer import BehindProxy
 from signoff.settings import Settings
 from signoff.storage.audit_log import HeadFile
 from signoff.storage.settlements import SqliteSettlements
@@ -211,8 +212,9 @@ def _application(
     starlette = Starlette(routes=routes)
     # A redirect for a slash too many would send whoever posts a secret to plain http, behind TLS.
     starlette.router.redirect_slashes = False
+    header = config.client_address_header
     return OriginGuard(
-        starlette,
+        starlette if header is None else BehindProxy(starlette, header=header),
         public_url=config.public_url,
         port=port,
         hosts=config.allowed_hosts,

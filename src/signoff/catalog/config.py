@@ -27,6 +27,7 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}")  # RFC 6749 §3.3
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
+_HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -117,6 +118,7 @@ def read_server(root: Fields, people: People) -> ServerConfig:
         public_url=public_url.text.rstrip("/") if public_url else default.public_url,
         allowed_hosts=tuple(word.text for word in _hosts(server)),
         allowed_origins=tuple(word.text for word in _origins(server)),
+        client_address_header=_address_header(server),
         max_tools=server.integer("max_tools", default.max_tools, least=1, most=10_000),
         storage_url=_storage(root),
         local_user=_local_user(root, auth, people),
@@ -165,6 +167,19 @@ def _origins(server: Fields) -> list[Word]:
             )
             server.problems.add(word.spot, message)
     return words
+
+
+def _address_header(server: Fields) -> str | None:
+    word = server.word("client_address_header")
+    if word is None:
+        return None
+    if word.text.lower() == "forwarded":
+        server.complain(
+            "client_address_header", "Forwarded is not read: let the proxy write X-Forwarded-For"
+        )
+    elif not _HEADER.fullmatch(word.text):
+        server.complain("client_address_header", "is no header, such as X-Forwarded-For")
+    return word.text
 
 
 def _wait_budgets(server: Fields) -> dict[str, float]:

@@ -333,6 +333,8 @@ class ServerConfig:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     """Whose pages may be MCP hosts here, from a browser."""
+    client_address_header: str | None = None
+    """What the reverse proxy in front of us names the address in that it saw."""
     max_tools: int = 60
     storage_url: str = "sqlite"
     local_user: str | None = None

@@ -21,6 +21,7 @@ from signoff.oauth.errors import OAuthError, busy
 from signoff.oauth.forms import read_form
 from signoff.oauth.host_tokens import Consent, host_scope
 from signoff.oauth.profile import Profile
+from signoff.peer import network_of
 
 ALPHABET: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """RFC 8628 §6.1: 20 letters, no vowels, so that no word comes out."""
@@ -72,7 +73,9 @@ class LockedOut:
 class DeviceStore(Protocol):
     """Device requests at rest, by hash."""
 
-    async def open(self, device: Device, *, device_code: str, user_code: str) -> bool | None:
+    async def open(
+        self, device: Device, *, device_code: str, user_code: str, network: str
+    ) -> bool | None:
         """Keep a request. False: the user code is taken; None: too many are open."""
         ...
 
@@ -134,7 +137,9 @@ class DeviceEndpoint:
             raise OAuthError("invalid_target", "resource must name the MCP server, exactly")
         resource = form.resources[0]
         scope = host_scope(form.get("scope"), client, self._profile)
-        device_code, user_code = await self._open(client, scope=scope, resource=resource)
+        device_code, user_code = await self._open(
+            client, scope=scope, resource=resource, network=network_of(http.scope)
+        )
         shown = f"{user_code[:4]}-{user_code[4:]}"
         uri = self._profile.url(VERIFICATION_PATH)
         return {
@@ -146,7 +151,9 @@ class DeviceEndpoint:
             "interval": INTERVAL_S,
         }
 
-    async def _open(self, client: Client, *, scope: str, resource: str) -> tuple[str, str]:
+    async def _open(
+        self, client: Client, *, scope: str, resource: str, network: str
+    ) -> tuple[str, str]:
         now = self._now()
         while True:
             device_code = self._new_token(32)
@@ -161,7 +168,9 @@ class DeviceEndpoint:
                 opened_at=now,
                 expires_at=now + LIFE,
             )
-            opened = await self._store.open(device, device_code=device_code, user_code=user_code)
+            opened = await self._store.open(
+                device, device_code=device_code, user_code=user_code, network=network
+            )
             if opened is None:
                 raise busy(retry_after_s=_RETRY_AFTER_S, status=429)
             if opened:

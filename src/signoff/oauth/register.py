@@ -25,11 +25,11 @@ from signoff.oauth.forms import content_type_of, read_body
 from signoff.oauth.hosts import HOST_GRANTS, Host, RedirectError, check_redirect_uris
 from signoff.oauth.pacing import MayNot, Recorded, TokenPace, TokenRecord, TooSoon
 from signoff.oauth.profile import REGISTER_PATH, Profile
+from signoff.peer import network_of
 
 _MAX_BYTES: Final = 65_536
 _MAX_TOKEN: Final = 256
 _METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
-_RETRY_AFTER_S: Final = 60
 _REPLACEMENTS: Final = TokenPace(per_hour=60, burst=20)
 """Anybody may register, and each change is kept and audited."""
 # Dropped in silence, a host would think that it has them.
@@ -74,9 +74,15 @@ class RegistrationStore(Protocol):
     """Registrations at rest. Each change is one transaction with its audit row."""
 
     async def register(
-        self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
-    ) -> bool:
-        """Keep a new host; False when too many registered in the last minute."""
+        self,
+        client_id: str,
+        claims: Claims,
+        *,
+        secret: bytes | None,
+        token: bytes,
+        network: str,
+    ) -> Recorded | TooSoon:
+        """Keep a new host, unless too many of its network, or of all, registered just now."""
         ...
 
     async def registration(self, client_id: str, *, token: bytes) -> Registration | None:
@@ -120,13 +126,15 @@ class RegistrationEndpoints:
         client_id = "host_" + self._new_token(16)
         secret = None if claims.auth_method == "none" else self._new_token(32)
         token = self._new_token(32)
-        if not await self._store.register(
+        registered = await self._store.register(
             client_id,
             claims,
             secret=None if secret is None else hash_secret(secret),
             token=hash_secret(token),
-        ):
-            raise busy(retry_after_s=_RETRY_AFTER_S, status=429)
+            network=network_of(http.scope),
+        )
+        if isinstance(registered, TooSoon):
+            raise busy(retry_after_s=registered.retry_after_s, status=429)
         return self._answer(client_id, claims, at=self._now(), secret=secret, token=token)
 
     async def show(self, http: Request) -> Mapping[str, Json]:

@@ -18,20 +18,22 @@ from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Database, Row, Tx
 
 _KEEP: Final = timedelta(hours=1)
-_OPEN_AT_MOST: Final = 10_000
+_OPEN_AT_MOST: Final = 20_000
 _OPEN_A_CLIENT: Final = 100
+"""At one network: an id that everybody knows is used up for nobody else."""
 _SLOWER_S: Final = 5
 REDEEM_WITHIN: Final = timedelta(seconds=600)
 
 OPEN_COUNTS: Final = """
-SELECT count(*) AS n, count(*) FILTER (WHERE client_id = :client_id) AS of_client
+SELECT count(*) AS n, count(*) FILTER (WHERE network = :network) AS of_network,
+       count(*) FILTER (WHERE network = :network AND client_id = :client_id) AS of_client
 FROM device_codes WHERE status = 'pending' AND expires_at > :now
 """
 TAKEN: Final = "SELECT 1 FROM device_codes WHERE user_code = :user_code AND status = 'pending'"
 ADD: Final = """
-INSERT INTO device_codes (hash, id, user_code, client_id, scope, resource, status, interval_s,
-                          opened_at, expires_at)
-VALUES (:hash, :id, :user_code, :client_id, :scope, :resource, 'pending', :interval_s,
+INSERT INTO device_codes (hash, id, user_code, client_id, network, scope, resource, status,
+                          interval_s, opened_at, expires_at)
+VALUES (:hash, :id, :user_code, :client_id, :network, :scope, :resource, 'pending', :interval_s,
         :now, :expires_at)
 """
 TRIES: Final = "SELECT wrong FROM device_tries WHERE user_id = :user_id AND last_at > :since"
@@ -84,17 +86,21 @@ class SqliteDevices:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database, self._sealer = database, sealer
 
-    async def open(self, device: Device, *, device_code: str, user_code: str) -> bool | None:
+    async def open(
+        self, device: Device, *, device_code: str, user_code: str, network: str
+    ) -> bool | None:
         """Keep a request. False: the user code is taken; None: too many are open."""
         hidden = self._hidden(user_code)
 
         def job(tx: Tx) -> bool | None:
             tx.execute(FORGET, {"before": to_us(tx.now - LIFE - REDEEM_WITHIN - _KEEP)})
             tx.execute(END_DUE, {"now": tx.now_us})
-            counts = tx.one(OPEN_COUNTS, {"client_id": device.client_id, "now": tx.now_us})
-            if counts is None or counts["n"] >= _OPEN_AT_MOST:
+            whose = {"client_id": device.client_id, "network": network}
+            counts = tx.one(OPEN_COUNTS, {**whose, "now": tx.now_us})
+            if counts is None or counts["of_client"] >= _OPEN_A_CLIENT:
                 return None
-            if counts["of_client"] >= _OPEN_A_CLIENT:
+            # No network takes more than it leaves: whoever comes next finds room.
+            if counts["of_network"] >= _OPEN_AT_MOST - counts["n"]:
                 return None
             if tx.one(TAKEN, {"user_code": hidden}) is not None:
                 return False
@@ -102,7 +108,7 @@ class SqliteDevices:
                 "hash": hash_id(device_code),
                 "id": device.id,
                 "user_code": hidden,
-                "client_id": device.client_id,
+                **whose,
                 "scope": device.scope,
                 "resource": device.resource,
                 "interval_s": device.interval_s,

@@ -22,6 +22,8 @@ from signoff.storage.sqlite import Database, Row, Tx
 
 _A_MINUTE: Final = timedelta(minutes=1)
 _UNUSED_FOR: Final = timedelta(days=1)
+_NETWORKS: Final = 6
+"""So many together use up what there is for all."""
 
 FIND: Final = """
 SELECT clients.*, registrations.redirect_uris, registrations.registered_at,
@@ -38,7 +40,7 @@ FORGET: Final = """
 DELETE FROM clients WHERE id IN
   (SELECT client_id FROM registrations JOIN clients ON clients.id = client_id
    WHERE registered_at < :before AND clients.last_used_at IS NULL AND token_hash IS NOT NULL
-   LIMIT 8)
+   ORDER BY registered_at LIMIT 8)
 """
 ADD_CLIENT: Final = """
 INSERT INTO clients (id, name, role, origin, auth_method, secret_hash, grant_types, scopes,
@@ -103,7 +105,10 @@ SET first_seen_at = CASE WHEN name = excluded.name AND redirect_uris = excluded.
 
 
 class SqliteHosts:
-    """Implements `hosts.HostStore`, `register.RegistrationStore`, `client_documents`' store."""
+    """Implements `hosts.HostStore`, `register.RegistrationStore`, `client_documents`' store.
+
+    `registrations_a_minute` is what one network may register, and how many documents are new.
+    """
 
     def __init__(self, database: Database, *, registrations_a_minute: int = 10) -> None:
         self._database, self._a_minute = database, registrations_a_minute
@@ -114,15 +119,27 @@ class SqliteHosts:
         return None if row is None else read_host(row)
 
     async def register(
-        self, client_id: str, claims: Claims, *, secret: bytes | None, token: bytes
-    ) -> bool:
-        """Keep a new host; False when too many registered in the last minute."""
+        self,
+        client_id: str,
+        claims: Claims,
+        *,
+        secret: bytes | None,
+        token: bytes,
+        network: str,
+    ) -> Recorded | TooSoon:
+        """Keep a new host, unless too many of its network, or of all, registered just now."""
+        pace = TokenPace(per_hour=60 * self._a_minute, burst=self._a_minute)
 
-        def job(tx: Tx) -> bool:
+        def job(tx: Tx) -> Recorded | TooSoon:
             tx.execute(FORGET, {"before": to_us(tx.now - _UNUSED_FOR)})
+            paces.forget(tx, "registering")
+            due = paces.due(tx, "registering", network, pace=pace)
+            if isinstance(due, TooSoon):
+                return due
             lately = tx.one(LATELY, {"since": to_us(tx.now - _A_MINUTE)})
-            if lately is None or lately["n"] >= self._a_minute:
-                return False
+            if lately is None or lately["n"] >= self._a_minute * _NETWORKS:
+                return TooSoon(retry_after_s=60)
+            paces.keep(tx, "registering", network, due)
             params = _params(client_id, claims, secret=secret, token=token) | {"now": tx.now_us}
             tx.execute(ADD_CLIENT, params)
             tx.execute(ADD, params)
@@ -133,7 +150,7 @@ class SqliteHosts:
                 details={"redirect_uris": [*claims.redirect_uris]},
             )
             tx.audit(facts)
-            return True
+            return Recorded()
 
         return await self._database.write(job)
 

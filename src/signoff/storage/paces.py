@@ -10,7 +10,7 @@ from signoff.oauth.pacing import TokenPace, TooSoon, take
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Tx
 
-Paced: TypeAlias = Literal["token", "refresh", "registration"]
+Paced: TypeAlias = Literal["token", "refresh", "registering", "registration"]
 
 DUE: Final = "SELECT due_at FROM paces WHERE kind = :kind AND id = :id"
 KEEP: Final = """

@@ -12,6 +12,7 @@ from signoff.app.client_operations import ClientOperations
 from signoff.app.host_operations import HostOperations
 from signoff.oauth.clients import AUTHORIZATION_CODE, CIBA
 from signoff.oauth.operator_hosts import OperatorHosts
+from signoff.oauth.pacing import Recorded
 from signoff.oauth.register import Claims
 from signoff.sealed import Sealer
 from signoff.storage.hosts import SqliteHosts
@@ -43,9 +44,10 @@ async def test_strangers_that_register_and_gates_are_no_machine_clients_in_the_l
         auth_method="none",
         scopes=("mcp",),
     )
-    assert await SqliteHosts(provider.database).register(
-        "host_stranger", stranger, secret=None, token=bytes(32)
+    recorded = await SqliteHosts(provider.database).register(
+        "host_stranger", stranger, secret=None, token=bytes(32), network=""
     )
+    assert recorded == Recorded()
     await provider.other_client(name="A gate", role="gate", grant_types=[CIBA])
     listed = (await here.http.get("/m2m/clients?limit=1", headers=admin)).json()
     assert [client["name"] for client in listed] == ["The manager"]

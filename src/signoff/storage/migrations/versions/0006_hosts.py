@@ -82,13 +82,15 @@ TABLES = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX refresh_tokens_of ON refresh_tokens (consent_id)",
-    # A device waits (RFC 8628). The user code is short, so its hash is keyed.
+    # A device waits (RFC 8628). The user code is short, so its hash is keyed. `network` is whose
+    # share of what may wait it comes out of.
     """
     CREATE TABLE device_codes (
       hash BLOB PRIMARY KEY,
       id TEXT NOT NULL UNIQUE,
       user_code BLOB NOT NULL,
       client_id TEXT NOT NULL,
+      network TEXT NOT NULL,
       scope TEXT NOT NULL,
       resource TEXT NOT NULL,
       status TEXT NOT NULL CHECK (status IN
