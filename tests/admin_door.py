@@ -20,6 +20,8 @@ _ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 async def here(provider: Provider) -> AsyncGenerator[Site, None]:
+    # Who makes the calls of other tests is no host to be listed here.
+    await provider.database.write(lambda tx: tx.execute("DELETE FROM client_documents"))
     async with site(provider) as running:
         yield running
 

@@ -28,7 +28,7 @@ from signoff.storage.clients import SqliteClients
 from signoff.storage.keys import SqliteKeys
 from signoff.storage.people import SqlitePeople
 from signoff.storage.provider import provider_stores
-from signoff.storage.sqlite import Database, StorageBusyError
+from signoff.storage.sqlite import Database, StorageBusyError, Tx
 from signoff.tokens.keyring import Keyring
 
 ISSUER = "http://localhost:8420"
@@ -56,6 +56,24 @@ PAYMENT = Validator({
 })
 
 
+CALLER = "claude-code"
+
+
+async def known_caller(database: Database, client_id: str = CALLER) -> None:
+    """Let a client be one that the server knows: that of `tool_call`, if no other."""
+
+    def job(tx: Tx) -> None:
+        tx.execute(
+            "INSERT INTO client_documents (client_id, name, redirect_uris, grant_types, dpop_bound,"
+            " first_seen_at, fetched_at, fresh_until)"
+            " VALUES (:id, 'Claude Code', '[]', 'authorization_code', 0, :now, :now, :now)"
+            " ON CONFLICT (client_id) DO NOTHING",
+            {"id": client_id, "now": tx.now_us},
+        )
+
+    await database.write(job)
+
+
 def tool_call(call_id: str = "call_1", **changed: Any) -> dict[str, Json]:
     """Return `tool_call` details that hold."""
     url, body = "https://bank.example/api/transfers", '{"amount":25}'
@@ -71,7 +89,7 @@ def tool_call(call_id: str = "call_1", **changed: Any) -> dict[str, Json]:
         "caller": {
             "kind": "oauth",
             "issuer": ISSUER,
-            "client_id": "claude-code",
+            "client_id": CALLER,
             "sub": "alice",
         },
         "client_info": {"name": "Claude Code", "version": "2.1"},
@@ -289,6 +307,7 @@ async def running_provider(
         monotonic=monotonic,
     )
     await provider.keyring.maintain()
+    await known_caller(database)
     async with provider.http:
         yield provider
 

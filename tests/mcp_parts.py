@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import gate_parts
+from as_parts import known_caller
 from signoff.approvals.request import Approval, Status
 from signoff.approvals.service import Approvals
 from signoff.assistant.auth import AccessTokens, LocalToken, either
@@ -245,6 +246,7 @@ async def running(
         )
         catalogue = replace(catalogue, server=server)
         database = await stack.enter_async_context(Database(tmp_path / "signoff.db").running())
+        await known_caller(database)
         signoff = await _composed(
             stack, tmp_path, catalogue, database=database, bank=bank, beat_s=beat_s
         )

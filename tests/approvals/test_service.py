@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from as_parts import tool_call
+from as_parts import known_caller, tool_call
 from signoff.approvals.request import Approval, Status
 from signoff.approvals.service import Acknowledged, Approvals, Request, holds, tool_call_of
 from signoff.sealed import Sealer
@@ -72,8 +72,9 @@ async def test_a_plain_request_changed_in_anything_shown_no_longer_holds(
     ],
 )
 async def test_a_tool_call_changed_in_anything_shown_no_longer_holds(
-    approvals: Approvals, changed: dict[str, Any]
+    approvals: Approvals, database: Database, changed: dict[str, Any]
 ) -> None:
+    await known_caller(database)
     approval = await opened(approvals, authorization_details=(tool_call(),))
     assert (approval.digest, approval.nonce) == (tool_call()["digest"], tool_call()["nonce"])
     assert holds(approval)

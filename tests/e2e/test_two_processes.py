@@ -1,5 +1,6 @@
 """The sidecar in one process and the gate in another: the whole job, over sockets."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx2
@@ -105,6 +106,30 @@ async def test_a_host_signs_its_person_in_at_the_sidecar(two: Split, person: Sig
     assert shown["last_used_at"] is not None
     for wrong in (tokens.access_token[:-8] + "AAAAAAAA", tokens.refresh_token or ""):
         assert await status(two.gate, wrong) == 401
+
+
+@pytest.mark.parametrize("how", ["delete", "disable"])
+async def test_what_a_host_asked_for_ends_with_it_though_the_gate_is_elsewhere(
+    two: Split, person: SignIn, how: str
+) -> None:
+    host = Host(two.gate, await person(two.sidecar))
+    amount = {"delete": 18, "disable": 19}[how]
+    async with host.connected() as client, asyncio.TaskGroup() as group:
+        work = group.create_task(client.call_tool("transfer_funds", transfer(amount)))
+        (card,) = await until(two.alice.waiting)
+        registered = host.memory.client
+        assert registered is not None
+        await two.sidecar.command("clients", how, str(registered.client_id))
+        await until(gone(two, card))
+        page = await two.alice.page(card)
+        assert "data-decide" not in page
+        assert "<figcaption>Why</figcaption>" in page
+        assert "may not act any more" in page
+        assert (await work).is_error
+    call = await two.end_of(amount)
+    assert call is not None
+    assert (call["state"], two.bank.count(amount)) == ("withdrawn", 0)
+    assert "may not act any more" in call["note"]
 
 
 async def test_a_host_over_stdio_gets_the_tools_of_the_gate(two: Split) -> None:

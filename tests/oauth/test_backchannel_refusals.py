@@ -421,9 +421,11 @@ def test_no_refusal_of_the_endpoint_is_missing_above(source: str) -> None:
 
 
 LATER = {
+    "backchannel": {"who makes this call may not act here any more"},
     "rich": {
         "authorization_details can only be narrowed to members that were granted",
         "this grant gives no authorization_details: a person must be asked for them",
-    }
+    },
 }
-"""What only a token request can hear: it stands in `test_token_refusals.py`."""
+"""What only a token request can hear, in `test_token_refusals.py`, and a gate, in
+`test_ended_callers.py`."""

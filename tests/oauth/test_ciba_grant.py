@@ -101,11 +101,12 @@ async def test_the_token_names_who_decided_and_not_who_was_hinted_at(provider: P
 
 
 async def test_a_machine_caller_acts_as_its_client(provider: Provider) -> None:
-    caller = {"kind": "oauth", "issuer": ISSUER, "client_id": "nightly"}
+    nightly = (await provider.other_client()).client.id
+    caller = {"kind": "oauth", "issuer": ISSUER, "client_id": nightly}
     auth_req_id = await provider.asked(tool_call(caller=caller))
     await provider.decide(auth_req_id)
     claims = unverified_claims((await provider.poll(auth_req_id)).json()["access_token"])
-    assert claims["act"] == {"sub": "nightly", "client_id": "nightly"}
+    assert claims["act"] == {"sub": nightly, "client_id": nightly}
 
 
 @pytest.mark.seed("B9")

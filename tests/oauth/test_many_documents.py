@@ -99,3 +99,16 @@ async def test_one_that_is_forgotten_while_its_page_is_open_is_read_again(
     await alice.ask(query(published(site, 2)))
     assert address not in await kept(house)
     assert await house.signed_in(address)
+
+
+async def test_one_whose_call_still_waits_for_a_person_is_kept(
+    house: HostHouse, site: Site, clock: TurnedClock
+) -> None:
+    """A call may wait for three days, and is sent only for a client that is known then."""
+    address = published(site, 0)
+    alice = await house.person()
+    await alice.answer(query(address))
+    clock.turn(3 * 86_400)
+    for number in (1, 2):
+        await alice.answer(query(published(site, number)))
+    assert address in await kept(house)

@@ -309,7 +309,9 @@ async def test_switching_the_only_approver_off_ends_the_request_and_the_others_k
     provider: Provider, database: Database
 ) -> None:
     alone = (await opened(provider, "call_1")).approval
-    shared = (await opened(provider, "call_2", approvers=["alice", "bob"])).approval
+    caller = {"kind": "local", "issuer": "local", "client_id": "local:http"}
+    both = ["alice", "bob"]
+    shared = (await opened(provider, "call_2", approvers=both, caller=caller)).approval
     assert await provider.people.disable("alice", by="operator")
     ended = await provider.approvals.load(alone.id)
     assert ended is not None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,9 @@ async def counted(database: Database) -> list[tuple[str, str, int]]:
 async def test_the_counts_are_what_waits_whatever_happens(
     provider: Provider, database: Database, clock: TurnedClock
 ) -> None:
-    both = ["alice", "bob"]
-    ids = [await provider.asked(tool_call(f"call_{number}", approvers=both)) for number in range(6)]
+    for_nobody = {"kind": "local", "issuer": "local", "client_id": "local:http"}
+    both: dict[str, Any] = {"approvers": ["alice", "bob"], "caller": for_nobody}
+    ids = [await provider.asked(tool_call(f"call_{number}", **both)) for number in range(6)]
     other = await provider.other_client()
     mine = await provider.asked(auth=basic(other), authorization_details=None, resource=None)
     assert await counted(database) == [

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from as_parts import known_caller
 from conftest import TurnedClock
 from signoff.approvals.request import Approval
 from street import EARLIER, Street, request, tool_call
@@ -272,6 +273,7 @@ async def test_markup_in_any_field_is_text(here: Street, alice: Page) -> None:
     alice.on("dialog", lambda dialog: alarms.append(dialog.message))
     alice.on("console", lambda message: alarms.append(message.text))
     payload = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>{{7*7}}</pre>"
+    await known_caller(here.database, payload)
     approval = await here.open(
         tool_call(
             tool=payload,

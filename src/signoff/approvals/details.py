@@ -27,6 +27,7 @@ plain hash of a request whose only unknown is a PIN gives the PIN away.
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, cast
 
 from signoff.canonical import Json, canonical_bytes, digest, sha256_hex
@@ -247,6 +248,30 @@ def check_details(details: Mapping[str, Json]) -> None:
             raise DetailsError("request.body does not match request.body_sha256")
     if not hmac.compare_digest(details_digest(details), str(details["digest"])):
         raise DetailsError("digest does not match the details")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """Who makes a call: a client that has its tokens from us, and the person it acts for."""
+
+    client_id: str | None = None
+    sub: str | None = None
+
+
+NOBODY: Final = Acting()
+
+
+def acting(call: Mapping[str, Json] | None) -> Acting:
+    """Return who makes the call of these details, or of a token's; nobody where there is none."""
+    caller = None if call is None else call.get("caller")
+    if not isinstance(caller, dict):
+        return NOBODY
+    client_id, sub = caller.get("client_id"), caller.get("sub")
+    return Acting(
+        # Any other kind is a program beside the gate, which is no client of ours.
+        client_id=str(client_id) if caller.get("kind") == "oauth" else None,
+        sub=None if sub is None else str(sub),
+    )
 
 
 def token_details(details: Mapping[str, Json]) -> dict[str, Json]:

@@ -101,10 +101,11 @@ class NotOpened:
 
     `conflict`: the call has an approval of other content. `too_many`: a cap on pending requests.
     `too_often`: somebody was asked too much within a minute. `nobody`: no eligible user may act.
-    `client_off`: the client was switched off meanwhile.
+    `client_off`: the client was switched off meanwhile. `caller_off`: whoever makes the call was
+    switched off, or is gone.
     """
 
-    why: Literal["conflict", "too_many", "too_often", "nobody", "client_off"]
+    why: Literal["conflict", "too_many", "too_often", "nobody", "client_off", "caller_off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,12 +213,7 @@ class CibaClient:
         return await self._tell(OUTCOME_PATH, form)
 
     async def stands(self, token: str) -> bool | Unavailable:
-        """Tell whether a token of ours was not taken back (RFC 7662).
-
-        In one process nobody has to be asked: each step towards sending looks by itself.
-        """
-        if not self._wire.signs:
-            return True
+        """Tell whether a token of ours was not taken back, and who is in it may act (RFC 7662)."""
         if (closed := self._no_longer()) is not None:
             return closed
         key = f"stands {hashlib.sha256(token.encode()).hexdigest()}"

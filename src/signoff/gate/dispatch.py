@@ -2,12 +2,13 @@
 
 Owns the order in which an authorized call becomes an upstream request, and what each failure on
 the way means. Everything fallible happens while the call is claimed; the intent commits inside the
-transport's hook right before the first byte. Knows no approval protocol.
+transport's hook right before the first byte, and before that whoever gave the yes is asked whether
+it stands. Knows no approval protocol.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
@@ -61,6 +62,18 @@ class _BrokenError(Exception):
     """What was approved no longer holds. The message says why, to all who ask."""
 
 
+class NotNowError(Exception):
+    """The authorization server did not answer what has to be asked, and may later."""
+
+    def __init__(self, reason: str, *, retry_after_s: float | None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class _TakenBackError(Exception):
+    """The yes does not stand any more, so nothing is sent."""
+
+
 class _NoIntentError(Exception):
     """The intent was not stored, so nothing is sent."""
 
@@ -79,18 +92,25 @@ class Dispatcher:
         calls: Calls,
         transports: Transports,
         arrivals: Arrivals,
+        stands: Callable[[str], Awaitable[bool]],
         reach: Reach,
         pause_s: Callable[[int], float],
     ) -> None:
+        """`stands` tells whether nobody took an approval back; it raises `NotNowError`."""
         self._registry = registry
         self._calls = calls
         self._transports = transports
         self._arrivals = arrivals
+        self._stands = stands
         self._reach = reach
         self._pause_s = pause_s
 
     async def claim(self, call: Call) -> None:
-        """Take an authorized call through to its outcome, or let it lapse."""
+        """Take an authorized call through to its outcome, or let it lapse.
+
+        Raises:
+            NotNowError: whether the approval stands cannot be asked now; nothing was sent.
+        """
         swap = await self._calls.move(
             call, Event.CLAIM, Facts(lease_until=self._calls.now() + LEASE)
         )
@@ -106,7 +126,11 @@ class Dispatcher:
         except _BrokenError as broken:
             await self._refuse(claimed, str(broken))
             return
-        dispatched, sent = await self._send(claimed, ready, again=False)
+        try:
+            dispatched, sent = await self._send(claimed, ready, again=False)
+        except NotNowError:
+            await self._calls.move(claimed, Event.RELEASE)
+            raise
         if dispatched is None:
             await self._unsent(claimed, sent)
             return
@@ -174,13 +198,17 @@ class Dispatcher:
         """Send once; the call comes back `dispatching` if its intent was stored.
 
         Raises:
-            StoreUnavailableError: the intent could not be stored, and nothing was sent.
+            NotNowError, StoreUnavailableError: whether the approval stands could not be asked, or
+                the intent not be stored, and nothing was sent.
         """
         dispatched: Call | None = None
 
         async def commit_intent() -> None:
             nonlocal dispatched
             self._reach("after_connect")
+            # The last moment: what is taken back from here on was sent before.
+            if not await self._stands(ready.token.get_secret_value()):
+                raise _TakenBackError
             lease_until = self._calls.now() + timedelta(seconds=ready.upstream.timeout_s) + _MARGIN
             swap = (
                 await self._calls.intend_again(call, lease_until)
@@ -201,6 +229,8 @@ class Dispatcher:
                 before_first_byte=commit_intent,
                 tell=lambda number, _: self._arrivals.note(call.id, number),
             )
+        except _TakenBackError:
+            return None, Changed(reason="the approval was taken back")
         except _NoIntentError as stopped:
             if isinstance(stopped.swap, SwitchedOff):
                 return None, Changed(reason=f"{stopped.swap.id} is switched off")
@@ -243,7 +273,10 @@ class Dispatcher:
         """Send the same bytes under the same key, while attempts are left."""
         for attempt in range(call.attempts, MAX_ATTEMPTS):
             await asyncio.sleep(self._pause_s(attempt))
-            dispatched, sent = await self._send(call, ready, again=True)
+            try:
+                dispatched, sent = await self._send(call, ready, again=True)
+            except NotNowError as error:
+                dispatched, sent = None, NotSent(reason=str(error))
             if dispatched is None:
                 # Not this time; what an earlier attempt did is as unknown as before.
                 reason = sent.reason if isinstance(sent, NotSent | Changed | Unknown) else reason

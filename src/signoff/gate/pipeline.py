@@ -26,7 +26,7 @@ from signoff.gate.failpoints import Reach, pass_by
 from signoff.gate.policy import Allow, Ask, Deny, decide
 from signoff.gate.ports import Calls, Limits, Moved, People, StoreUnavailableError
 from signoff.gate.presence import Presence
-from signoff.gate.runner import Runner
+from signoff.gate.runner import Runner, standing_of
 from signoff.gate.uncut import Uncut
 from signoff.gate.verify import Verifier
 from signoff.identity import Caller, ClientInfo
@@ -102,6 +102,7 @@ class Gate:
                 calls=calls,
                 transports=transports,
                 arrivals=self._arrivals,
+                stands=standing_of(client),
                 reach=reach,
                 pause_s=pause_s,
             ),

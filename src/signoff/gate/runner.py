@@ -8,7 +8,7 @@ and so continues wherever an earlier process was killed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, assert_never, cast
 
@@ -17,7 +17,7 @@ from signoff.canonical import Json, parse
 from signoff.gate import ciba
 from signoff.gate.call import Call, Event, Facts, State
 from signoff.gate.ciba import CibaClient
-from signoff.gate.dispatch import Dispatcher
+from signoff.gate.dispatch import Dispatcher, NotNowError
 from signoff.gate.failpoints import Reach
 from signoff.gate.opening import binding_message
 from signoff.gate.ports import Calls, Lost, Moved, Reused, StoreUnavailableError, SwitchedOff
@@ -30,15 +30,8 @@ from signoff.tokens.keys import KeysUnavailableError
 _REDEEM_WITHIN: Final = timedelta(seconds=120)
 _LEAST_EXPIRY_S: Final = 30
 _ASK_AGAIN_S: Final = 5.0
+_STANDS_WITHIN_S: Final = 5.0
 _logger = logging.getLogger(__name__)
-
-
-class _NotNowError(Exception):
-    """The authorization server did not answer what has to be asked, and may later."""
-
-    def __init__(self, answer: ciba.Unavailable) -> None:
-        super().__init__(answer.reason)
-        self.retry_after_s = answer.retry_after_s
 
 
 class Runner:
@@ -66,7 +59,6 @@ class Runner:
         self._grace_s = grace_s
         self._job_over = over
         self.teller = Teller(calls=calls, client=client, rest=self._rest, pause_s=pause_s)
-        self._fetched: set[str] = set()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._stopping.set()
@@ -109,7 +101,6 @@ class Runner:
 
     def _over(self, name: str) -> None:
         self._jobs.pop(name, None)
-        self._fetched.discard(name)
         self._job_over(name)
 
     async def _run(self, call_id: str) -> None:
@@ -124,7 +115,7 @@ class Runner:
                     return
                 await self._step(call)
                 failures = 0
-            except _NotNowError as error:
+            except NotNowError as error:
                 failures += 1
                 if failures == 1:
                     _logger.warning("call %s: %s; it is asked for again", call_id, error)
@@ -146,8 +137,7 @@ class Runner:
             case State.WAITING:
                 await self._wait(call)
             case State.AUTHORIZED:
-                if await self._still_stands(call):
-                    await self._dispatcher.claim(call)
+                await self._dispatcher.claim(call)
             case State.CLAIMED:
                 # Only ever met when the process that claimed it is gone: nothing was sent.
                 if await self._is_left(call):
@@ -157,22 +147,6 @@ class Runner:
                     await self._dispatcher.resume(call)
             case _:
                 return
-
-    async def _still_stands(self, call: Call) -> bool:
-        """Ask whether a yes that was fetched before this process began was taken back since."""
-        over = call.execute_by is not None and self._calls.now() >= call.execute_by
-        if call.id in self._fetched or over:
-            return True
-        try:
-            token = await self._calls.load_payload(call.id, "access_token")
-        except SealError:
-            token = None  # the claim finds that out
-        stands = True if token is None else await self._client.stands(token.decode())
-        if isinstance(stands, ciba.Unavailable):
-            raise _NotNowError(stands)
-        if not stands:
-            await self._calls.move(call, Event.REFUSE, Facts(note="the approval was taken back"))
-        return stands
 
     async def _is_left(self, call: Call) -> bool:
         """Say whether nobody else can be working on the call; wait for its lease if unsure."""
@@ -217,7 +191,7 @@ class Runner:
                 note = f"the approval could not be asked for: {answer.description}"
                 await self._calls.move(call, Event.FAIL, Facts(note=note[:300]))
             case ciba.Unavailable():
-                raise _NotNowError(answer)
+                raise _not_now(answer)
 
     async def _wait(self, call: Call) -> None:
         """Poll until a person or the clock has decided (CIBA Core §11)."""
@@ -320,7 +294,6 @@ class Runner:
         swap = await self._calls.move(call, Event.AUTHORIZE, facts, access_token=access_token)
         match swap:
             case Moved():
-                self._fetched.add(call.id)
                 self._reach("after_authorized")
             case SwitchedOff():
                 note = f"{swap.id} is switched off"
@@ -380,3 +353,25 @@ class Runner:
                 async with asyncio.timeout(seconds):
                     await self._stopping.wait()
         return not self._stopping.is_set()
+
+
+def standing_of(client: CibaClient) -> Callable[[str], Awaitable[bool]]:
+    """Return what asks the authorization server whether nobody took an approval's token back.
+
+    It raises `NotNowError`, and soon: an upstream is connected already and waits too.
+    """
+
+    async def stands(token: str) -> bool:
+        answer: bool | ciba.Unavailable = ciba.Unavailable(reason=f"{client.issuer} is slow")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STANDS_WITHIN_S):
+                answer = await client.stands(token)
+        if isinstance(answer, ciba.Unavailable):
+            raise _not_now(answer)
+        return answer
+
+    return stands
+
+
+def _not_now(answer: ciba.Unavailable) -> NotNowError:
+    return NotNowError(answer.reason, retry_after_s=answer.retry_after_s)

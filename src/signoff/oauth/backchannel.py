@@ -157,5 +157,7 @@ def _refusal(refused: NotOpened) -> OAuthError:
             return _unknown_user()
         case "client_off":
             return invalid_client(basic=False, detail="switched off meanwhile")
+        case "caller_off":
+            return OAuthError("access_denied", "who makes this call may not act here any more")
         case _:
             assert_never(refused.why)

@@ -11,6 +11,8 @@ from typing import Final, Protocol, cast
 
 from starlette.requests import Request
 
+from signoff.approvals.details import NOBODY, Acting, acting
+from signoff.approvals.service import tool_call_of
 from signoff.canonical import Json
 from signoff.oauth.client_auth import ClientAuthenticator
 from signoff.oauth.clients import Client
@@ -43,11 +45,18 @@ class Revocations(Protocol):
         ...
 
     async def standing(
-        self, jti: str, *, sub: str, client_id: str, consent_id: str | None = None
+        self,
+        jti: str,
+        *,
+        sub: str,
+        client_id: str,
+        consent_id: str | None = None,
+        by: Acting = NOBODY,
     ) -> bool:
         """Tell whether nobody took the token back, and whom it names may still act.
 
         A client that is switched off, deleted or expired may not, nor may a person switched off.
+        The same holds for who makes the call that it approves.
         """
         ...
 
@@ -140,7 +149,13 @@ class TokenEndpoints:
             sub=str(claims["sub"]),
             client_id=str(claims["client_id"]),
             consent_id=None if consent_id is None else str(consent_id),
+            by=acting(_call_of(claims)),
         )
+
+
+def _call_of(claims: VerifiedClaims) -> Mapping[str, Json] | None:
+    details = claims.get("authorization_details")
+    return tool_call_of(cast("list[Mapping[str, Json]]", details)) if details else None
 
 
 def _may_ask(client: Client, claims: VerifiedClaims, profile: Profile) -> bool:

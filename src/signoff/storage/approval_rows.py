@@ -64,10 +64,11 @@ FROM auth_req_ids t JOIN approvals a ON a.id = t.approval_id
 WHERE t.hash = :ticket AND t.client_id = :client_id
 """
 ADD: Final = """
-INSERT INTO approvals (id, client_id, call_id, tool, status, scope, binding_message, details,
-                       digest, nonce, acr, resources, opened_at, expires_at)
-VALUES (:id, :client_id, :call_id, :tool, 'pending', :scope, :binding_message, :details, :digest,
-        :nonce, :acr, :resources, :now, :expires_at)
+INSERT INTO approvals (id, client_id, call_id, tool, acting_client, acting_sub, status, scope,
+                       binding_message, details, digest, nonce, acr, resources, opened_at,
+                       expires_at)
+VALUES (:id, :client_id, :call_id, :tool, :acting_client, :acting_sub, 'pending', :scope,
+        :binding_message, :details, :digest, :nonce, :acr, :resources, :now, :expires_at)
 """
 ADD_ELIGIBLE: Final = """
 INSERT INTO approval_eligible (user_id, opened_at, approval_id, waiting, client_id)
@@ -78,6 +79,13 @@ INSERT INTO auth_req_ids (hash, approval_id, client_id, interval_s, issued_at)
 VALUES (:ticket, :id, :client_id, :interval_s, :now)
 """
 IS_DISABLED: Final = "SELECT 1 FROM disabled WHERE id = :id"
+MAY_NOT_ACT: Final = """
+SELECT 1
+WHERE EXISTS (SELECT 1 FROM disabled WHERE disabled.id IN (:acting_client, :acting_sub))
+   OR (:acting_client IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = :acting_client)
+       AND NOT EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :acting_client))
+"""
 ADD_CALLBACK: Final = (
     "INSERT INTO callbacks (ticket, mode, address) VALUES (:ticket, :mode, :address)"
 )
@@ -97,7 +105,7 @@ WHERE id = :id AND status = 'pending' AND expires_at > :now AND digest = :digest
   AND EXISTS (SELECT 1 FROM approval_eligible e
               WHERE e.approval_id = approvals.id AND e.user_id = :decided_by)
   AND NOT EXISTS (SELECT 1 FROM disabled
-                  WHERE disabled.id IN (:decided_by, approvals.client_id))
+                  WHERE disabled.id IN (:decided_by, client_id, acting_client, acting_sub))
 RETURNING id
 """
 REDEEM: Final = """
@@ -107,11 +115,12 @@ WHERE id = :id AND client_id = :client_id AND status = 'approved' AND redeem_by 
   AND EXISTS (SELECT 1 FROM approval_eligible e
               WHERE e.approval_id = approvals.id AND e.user_id = approvals.decided_by)
   AND NOT EXISTS (SELECT 1 FROM disabled
-                  WHERE disabled.id IN (approvals.decided_by, approvals.client_id))
+                  WHERE disabled.id IN (decided_by, client_id, acting_client, acting_sub))
 RETURNING id
 """
 END: Final = """
-UPDATE approvals SET status = :status WHERE id = :id AND status = :from RETURNING id
+UPDATE approvals SET status = :status, reason = coalesce(:why, reason)
+WHERE id = :id AND status = :from RETURNING id
 """
 NO_LONGER_WAITING: Final = "UPDATE approval_eligible SET waiting = 0 WHERE approval_id = :id"
 SLOW_DOWN: Final = """
@@ -201,10 +210,15 @@ def end_if_due(tx: Tx, approval: Approval) -> Approval:
     return approval
 
 
-def end(tx: Tx, approval: Approval, event: Event, *, actor: str) -> Approval:
-    """Expire, withdraw or lapse: one guarded statement, its audit row, the inbox, the feed."""
+def end(
+    tx: Tx, approval: Approval, event: Event, *, actor: str, why: str | None = None
+) -> Approval:
+    """Expire, withdraw or lapse: one guarded statement, its audit row, the inbox, the feed.
+
+    `why` is for the client that asked.
+    """
     after = advance(approval, event, now=tx.now)
-    params = {"id": approval.id, "status": after.status, "from": approval.status}
+    params = {"id": approval.id, "status": after.status, "from": approval.status, "why": why}
     if tx.one(END, params) is None:
         raise LostSwapError(approval.id)
     tell(tx, after, actor=actor)

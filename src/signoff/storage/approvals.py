@@ -5,10 +5,11 @@ Details are sealed for their row; an auth_req_id is known only by its SHA-256.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from signoff.approvals.details import acting
 from signoff.approvals.ports import (
     Decided,
     Decision,
@@ -276,6 +277,10 @@ class SqliteApprovals:
     ) -> Opened | NotOpened:
         if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
             return NotOpened(why="client_off")
+        by = acting(tool_call_of(opening.authorization_details))
+        caller = {"acting_client": by.client_id, "acting_sub": by.sub}
+        if opening.call_id is not None and tx.one(rows.MAY_NOT_ACT, caller) is not None:
+            return NotOpened(why="caller_off")
         standing = None
         if opening.call_id is not None:
             params = {"client_id": opening.client_id, "call_id": opening.call_id}
@@ -288,7 +293,7 @@ class SqliteApprovals:
             refused = approval_load.refusal(tx, opening)
             if refused is not None:
                 return refused
-            approval = self._add(tx, opening, details)
+            approval = self._add(tx, opening, details, caller)
         tx.execute(
             rows.ADD_TICKET,
             {
@@ -306,7 +311,9 @@ class SqliteApprovals:
             )
         return Opened(approval=approval, at=tx.now, repeated=standing is not None)
 
-    def _add(self, tx: Tx, opening: Opening, details: bytes) -> Approval:
+    def _add(
+        self, tx: Tx, opening: Opening, details: bytes, caller: Mapping[str, str | None]
+    ) -> Approval:
         call = tool_call_of(opening.authorization_details)
         tx.execute(
             rows.ADD,
@@ -315,6 +322,7 @@ class SqliteApprovals:
                 "client_id": opening.client_id,
                 "call_id": opening.call_id,
                 "tool": None if call is None else str(call["tool"]),
+                **caller,
                 "scope": opening.scope,
                 "binding_message": opening.binding_message,
                 "details": details,

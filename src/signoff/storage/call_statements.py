@@ -79,7 +79,7 @@ WHERE request IS NOT NULL AND finished_at < :before
 FIND_DISABLED_OF = "SELECT id FROM disabled WHERE id IN (SELECT value FROM json_each(:ids))"
 UNSENT_OF = """
 SELECT * FROM call_records WHERE id IN (
-  SELECT id FROM calls WHERE state IN ('waiting', 'authorized')
+  SELECT id FROM calls WHERE state IN ('waiting', 'authorized', 'claimed')
     AND (client_id = :id OR sub = :id OR decided_by = :id)
 )
 """

@@ -16,8 +16,9 @@ from signoff.sealed import Sealer
 from signoff.storage.clock import from_us, to_us
 from signoff.storage.sqlite import Row, Tx
 
-_KEEP: Final = timedelta(days=2)
-"""Longer than any access token lives: a missing consent refuses its tokens."""
+_KEEP: Final = timedelta(days=4)
+"""Longer than any access token lives, and any call waits: a missing consent refuses its tokens, and
+by it the document of a client is known to be of use."""
 
 ADD: Final = """
 INSERT INTO consents (id, client_id, user_id, scope, resource, acr, approval_id, details,

@@ -1,7 +1,8 @@
 """Who is switched off: users and clients alike, they share one namespace. And who is gone.
 
 Owns `disabled` and what switching off ends at once: sessions, pending approvals that nobody else
-may decide, every pending approval and unfetched yes of a client. What is under way elsewhere
+may decide, every pending approval and unfetched yes of a client, and of the calls that it, or for
+it, somebody makes by way of a gate. What is under way elsewhere
 (claims, intents, redemptions) checks the same table in its own statement. Whoever the catalogue
 no longer names is ended at the start, for good.
 """
@@ -24,13 +25,14 @@ END_SESSIONS: Final = "DELETE FROM sessions WHERE user_id = :id RETURNING id"
 END_LOGIN_CODES: Final = "DELETE FROM login_codes WHERE user_id = :id"
 OPEN_OF: Final = """
 SELECT * FROM approval_cards
-WHERE (status = 'pending' AND client_id = :id)
+WHERE (status = 'pending' AND (client_id = :id OR acting_client = :id OR acting_sub = :id))
    OR (status = 'pending' AND id IN
          (SELECT approval_id FROM approval_eligible WHERE user_id = :id AND waiting = 1)
        AND NOT EXISTS (SELECT 1 FROM approval_eligible e
                        WHERE e.approval_id = approval_cards.id
                          AND e.user_id NOT IN (SELECT disabled.id FROM disabled)))
-   OR (status = 'approved' AND (client_id = :id OR decided_by = :id))
+   OR (status = 'approved'
+       AND :id IN (client_id, decided_by, acting_client, acting_sub))
 """
 GONE: Final = """
 SELECT user_id AS id FROM sessions WHERE user_id NOT IN (SELECT value FROM json_each(:users))
@@ -50,6 +52,8 @@ WHERE (status = 'pending'
                        WHERE e.approval_id = approval_cards.id
                          AND e.user_id IN (SELECT value FROM json_each(:users))))
    OR (status = 'approved' AND decided_by NOT IN (SELECT value FROM json_each(:users)))
+   OR (status IN ('pending', 'approved') AND acting_client IS NOT NULL
+       AND acting_sub NOT IN (SELECT value FROM json_each(:users)))
 """
 
 
@@ -120,7 +124,8 @@ class SqlitePeople:
                 tx.execute(END_TRIES, gone)
                 for consent in tx.all(CONSENTS_OF, gone):
                     consents.revoke(tx, consent["id"], why="user_removed", by="system")
-            _end(tx, tx.all(ORPHANED, params), actor="system")
+            gone = "who decides it, or whom it is made for, is no user any more"
+            _end(tx, tx.all(ORPHANED, params), actor="system", why=gone)
 
         await self._database.write(job)
 
@@ -129,14 +134,17 @@ class SqlitePeople:
 
 
 def end_open(tx: Tx, id: str, *, actor: str) -> None:  # noqa: A002 — user or client
-    """End what only this user could decide and what this client asked for or has not fetched."""
-    _end(tx, tx.all(OPEN_OF, {"id": id}), actor=actor)
+    """End what only this user could decide and what this client asked for or has not fetched.
+
+    And, asked for by a gate, the calls that the client makes, or somebody makes for the user.
+    """
+    _end(tx, tx.all(OPEN_OF, {"id": id}), actor=actor, why=f"{id} may not act any more")
 
 
-def _end(tx: Tx, found: Iterable[Row], *, actor: str) -> None:
+def _end(tx: Tx, found: Iterable[Row], *, actor: str, why: str) -> None:
     for row in found:
         approval = rows.end_if_due(tx, rows.read(row, None))
         if approval.status is Status.PENDING:
-            rows.end(tx, approval, Event.WITHDRAW, actor=actor)
+            rows.end(tx, approval, Event.WITHDRAW, actor=actor, why=why)
         elif approval.status is Status.APPROVED:
             rows.end(tx, approval, Event.LAPSE, actor=actor)

@@ -7,6 +7,7 @@ here stands only that somebody took it back.
 from datetime import datetime, timedelta
 from typing import Final
 
+from signoff.approvals.details import NOBODY, Acting
 from signoff.audit import AuditEvent
 from signoff.oauth.clients import GATE_ID
 from signoff.storage import lasting_access
@@ -24,12 +25,18 @@ SELECT token_jti FROM approvals WHERE id = :id AND client_id = :client_id AND st
 STANDING: Final = """
 SELECT 1
 WHERE NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = :jti)
-  AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.id IN (:sub, :client_id))
+  AND NOT EXISTS (SELECT 1 FROM disabled
+                  WHERE disabled.id IN (:sub, :client_id, :acting_client, :acting_sub))
   AND (:client_id = :gate
        OR EXISTS (SELECT 1 FROM clients
                   WHERE clients.id = :client_id
                     AND (clients.expires_at IS NULL OR clients.expires_at > :now))
        OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :client_id))
+  AND (:acting_client IS NULL
+       OR EXISTS (SELECT 1 FROM clients
+                  WHERE clients.id = :acting_client
+                    AND (clients.expires_at IS NULL OR clients.expires_at > :now))
+       OR EXISTS (SELECT 1 FROM client_documents AS d WHERE d.client_id = :acting_client))
   AND (:consent_id IS NULL
        OR EXISTS (SELECT 1 FROM consents
                   WHERE consents.id = :consent_id AND consents.revoked_at IS NULL))
@@ -71,7 +78,13 @@ class SqliteRevocations:
         await self._database.write(job)
 
     async def standing(
-        self, jti: str, *, sub: str, client_id: str, consent_id: str | None = None
+        self,
+        jti: str,
+        *,
+        sub: str,
+        client_id: str,
+        consent_id: str | None = None,
+        by: Acting = NOBODY,
     ) -> bool:
         """Tell whether nobody took the token back, and whom it names may still act."""
         params = {
@@ -79,6 +92,8 @@ class SqliteRevocations:
             "sub": sub,
             "client_id": client_id,
             "consent_id": consent_id,
+            "acting_client": by.client_id,
+            "acting_sub": by.sub,
             "gate": GATE_ID,
             "now": to_us(self._database.now()),
         }

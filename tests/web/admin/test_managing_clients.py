@@ -169,6 +169,7 @@ async def test_the_terminal_lists_every_client_and_every_host_there_is(
     database: Database, sealer: Sealer
 ) -> None:
     async with running_provider(database, sealer) as provider:
+        await database.write(lambda tx: tx.execute("DELETE FROM client_documents"))
         clients = ClientOperations(provider.clients, provider.people, end_calls_of=None)
         store = SqliteOperatorHosts(database)
         hosts = HostOperations(

@@ -7,13 +7,16 @@ down_revision = "0001"
 
 TABLES = (
     # `details` (what is shown, arguments and bodies included) is sealed, and stands last: who reads
-    # the columns before it does not read its pages. `resources` is JSON.
+    # the columns before it does not read its pages. `resources` is JSON. `acting_client` and
+    # `acting_sub` are who makes the call that a gate asks for, as far as they are known here.
     """
     CREATE TABLE approvals (
       id TEXT PRIMARY KEY,
       client_id TEXT NOT NULL,
       call_id TEXT,
       tool TEXT,
+      acting_client TEXT,
+      acting_sub TEXT,
       status TEXT NOT NULL CHECK (status IN
         ('pending', 'approved', 'denied', 'expired', 'withdrawn', 'redeemed', 'lapsed')),
       scope TEXT NOT NULL,
