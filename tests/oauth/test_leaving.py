@@ -1,82 +1,29 @@
 """A client that leaves while its poll is held: the yes stays, and so does its place to wait."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from starlette.applications import Starlette
 
 from as_parts import Monotonic, Provider, basic, refused, running_provider
+from leaving_client import PATH, LeavingClient
 from signoff.oauth.clients import CIBA, Issued
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from writer_parts import busy_writer, queued
 
-PATH = "/oauth2/token"
-
-
-class Caller:
-    """One poll over HTTP, by somebody who may leave before the answer."""
-
-    def __init__(
-        self, provider: Provider, client: Issued, auth_req_id: str, *, wait_s: int
-    ) -> None:
-        self._body = f"grant_type={CIBA.replace(':', '%3A')}&auth_req_id={auth_req_id}".encode()
-        request = provider.http.build_request("POST", PATH, headers={"prefer": f"wait={wait_s}"})
-        signed = next(basic(client).auth_flow(request))
-        headers = [
-            *((name.lower(), value) for name, value in signed.headers.raw),
-            (b"content-type", b"application/x-www-form-urlencoded"),
-        ]
-        self._scope = {
-            "type": "http",
-            "method": "POST",
-            "path": PATH,
-            "raw_path": PATH.encode(),
-            "query_string": b"",
-            "headers": headers,
-            "scheme": "http",
-            "http_version": "1.1",
-            "server": ("localhost", 8420),
-            "client": ("127.0.0.1", 1),
-            "root_path": "",
-        }
-        self._app = Starlette(routes=provider.routes)
-        self._left = asyncio.Event()
-        self._read = False
-        self.sent: list[Any] = []
-
-    async def _receive(self) -> Any:
-        if not self._read:
-            self._read = True
-            return {"type": "http.request", "body": self._body, "more_body": False}
-        await self._left.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    def leave(self) -> None:
-        self._left.set()
-
-    async def run(self) -> None:
-        await self._app(self._scope, self._receive, self._send)
-
 
 @asynccontextmanager
-async def calling(provider: Provider, client: Issued, auth_req_id: str) -> AsyncGenerator[Caller]:
+async def calling(
+    provider: Provider, client: Issued, auth_req_id: str
+) -> AsyncGenerator[LeavingClient]:
     """Hold a poll while the body runs; it is over at the end."""
-    caller = Caller(provider, client, auth_req_id, wait_s=25)
-    running = asyncio.create_task(caller.run())
-    try:
+    body = f"grant_type={CIBA.replace(':', '%3A')}&auth_req_id={auth_req_id}".encode()
+    request = provider.http.build_request("POST", PATH, headers={"prefer": "wait=25"})
+    signed = next(basic(client).auth_flow(request))
+    headers = [(name.lower(), value) for name, value in signed.headers.raw]
+    async with LeavingClient(provider.routes, body, headers=headers).running() as caller:
         yield caller
-        async with asyncio.timeout(20):
-            await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def asked(provider: Provider, client: Issued) -> str:

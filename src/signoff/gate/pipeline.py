@@ -39,6 +39,7 @@ from signoff.upstream.transport import Transports
 SAID_LENGTH: Final = 500
 _OPENING_S: Final = 5.0
 _LIMITS: Final = Limits()
+_NO_FACTS: Final = Facts()
 _LONGEST_PAUSE_S: Final = 30.0
 _DOUBLINGS: Final = 7  # the longest pause by then; of a thousand, no float holds the power
 
@@ -163,12 +164,8 @@ class Gate:
             if call is None:
                 return None
             if call.state in (State.WAITING, State.AUTHORIZED):
-                swap = await self._calls.move(call, Event.WITHDRAW)
-                if isinstance(swap, Moved):
-                    call = swap.call
-                    self._runner.tell_now(call)
-                else:
-                    call = await self._calls.load(call_id) or call
+                ended = await self._ended(call, Event.WITHDRAW)
+                call = ended or await self._calls.load(call_id) or call
             return await self._standing(call)
         except StoreUnavailableError:
             return UNAVAILABLE
@@ -211,10 +208,7 @@ class Gate:
         ended = 0
         for call in await self._calls.unsent_of(user_or_client_id):
             note = f"{user_or_client_id} is switched off"
-            swap = await self._calls.move(call, Event.REFUSE, Facts(note=note))
-            if isinstance(swap, Moved):
-                self._runner.tell_now(swap.call)
-                ended += 1
+            ended += await self._ended(call, Event.REFUSE, Facts(note=note)) is not None
         return ended
 
     async def reconcile(self, call_id: str, *, done: bool, by: str) -> bool:
@@ -224,16 +218,14 @@ class Gate:
             return False
         found = "done" if done else "not done"
         details: dict[str, Json] = {"tool": call.tool, "digest": call.digest, "found": found}
-        swap = await self._calls.move(
+        event = AuditEvent(event="call.reconciled", subject=call.id, actor=by, details=details)
+        marked = await self._ended(
             call,
             Event.SUCCEED if done else Event.FAIL,
             Facts(note=f"{by} marked it as {found}"),
-            audit=AuditEvent(event="call.reconciled", subject=call.id, actor=by, details=details),
+            audit=event,
         )
-        if not isinstance(swap, Moved):
-            return False
-        self._runner.tell_now(swap.call)
-        return True
+        return marked is not None
 
     async def remind(self) -> None:
         """Tell what the authorization server has not heard, and ask what people found out there."""
@@ -254,10 +246,29 @@ class Gate:
             call = await self._asked(call)
         if call is None or call.state not in (State.WAITING, State.AUTHORIZED):
             return False
-        swap = await self._calls.move(call, Event.WITHDRAW, Facts(note=why))
-        if isinstance(swap, Moved):
+        return await self._ended(call, Event.WITHDRAW, Facts(note=why)) is not None
+
+    async def _ended(
+        self,
+        call: Call,
+        event: Event,
+        facts: Facts = _NO_FACTS,
+        *,
+        audit: AuditEvent | None = None,
+    ) -> Call | None:
+        """End a call and have its card told so; None when somebody was first.
+
+        Whoever leaves meanwhile ends it all the same: else its card would stay, and take a yes.
+        """
+
+        async def end() -> Call | None:
+            swap = await self._calls.move(call, event, facts, audit=audit)
+            if not isinstance(swap, Moved):
+                return None
             self._runner.tell_now(swap.call)
-        return isinstance(swap, Moved)
+            return swap.call
+
+        return await self._uncut.run(end(), name=f"{event} {call.id}")
 
     async def _repeat(self, caller: Caller, info: ClientInfo, call_id: str) -> Answer | None:
         call = await self._own(caller, call_id)

@@ -15,7 +15,7 @@ from signoff.approvals.ports import Ticket
 from signoff.approvals.request import Status
 from signoff.approvals.service import Approvals
 from signoff.canonical import Json
-from signoff.oauth.approval_tokens import still
+from signoff.oauth.approval_tokens import Minted, still
 from signoff.oauth.callbacks import CallbackStore
 from signoff.oauth.clients import Client
 from signoff.oauth.draining import Draining
@@ -53,7 +53,7 @@ class CibaGrant:
         self._now, self._monotonic = now, monotonic
         self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=profile.held_at_most)
-        self._handing_out = HandingOut(monotonic)
+        self._handing_out = HandingOut[Minted](monotonic)
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None

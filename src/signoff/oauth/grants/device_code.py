@@ -17,8 +17,10 @@ from signoff.oauth.device import Device, DeviceStore
 from signoff.oauth.draining import Draining
 from signoff.oauth.errors import OAuthError, slow_down
 from signoff.oauth.forms import Form
+from signoff.oauth.grants.handing_out import HandingOut
 from signoff.oauth.grants.pace import Pace
 from signoff.oauth.host_tokens import (
+    Consent,
     Minter,
     check_resource,
     key_of_refresh,
@@ -48,6 +50,7 @@ class DeviceCodeGrant:
         self._now, self._monotonic = now, monotonic
         self._draining = draining or Draining()
         self._pace = Pace(monotonic, held_at_most=held_at_most)
+        self._handing_out = HandingOut[Mapping[str, Json]](monotonic)
 
     async def issue(
         self, client: Client, form: Form, *, hold_s: int, jkt: str | None = None
@@ -57,6 +60,9 @@ class DeviceCodeGrant:
         refuse_details(form)
         if len(device_code) > _MAX_CODE:
             raise _no_such_code("too long")
+        await self._handing_out.settled(client, device_code)
+        if (kept := self._handing_out.kept(client, device_code)) is not None:
+            return kept
         device = await self._devices.find(device_code, client_id=client.id)
         if device is not None and device.status is Status.PENDING:
             device = await self._pending(client, device_code, device, hold_s=hold_s)
@@ -67,13 +73,16 @@ class DeviceCodeGrant:
         if device.status is not Status.APPROVED or device.consent is None:
             raise _without_tokens(device.status)
         check_resource(form, device.consent)
+        exchange = self._tokens(client, device_code, device.consent, jkt=jkt)
+        return await self._handing_out.once(client, device_code, exchange)
+
+    async def _tokens(
+        self, client: Client, device_code: str, consent: Consent, *, jkt: str | None
+    ) -> Mapping[str, Json]:
+        """Mint, then consume: what can fail fails before the yes is gone."""
         refresh_token = new_refresh_token(client)
         answer = self._minter.answer(
-            device.consent,
-            client,
-            scope=device.consent.scope,
-            refresh_token=refresh_token,
-            jkt=jkt,
+            consent, client, scope=consent.scope, refresh_token=refresh_token, jkt=jkt
         )
         redeemed = await self._devices.redeem(
             device_code,
@@ -81,7 +90,7 @@ class DeviceCodeGrant:
             refresh_token=refresh_token,
             bound_to=key_of_refresh(client, jkt),
         )
-        if redeemed != device.consent:
+        if redeemed != consent:
             raise _no_such_code("somebody was first, or it no longer holds")
         return answer
 

@@ -1,30 +1,32 @@
 """Handing out the tokens of a yes, to a client that may be cut off at that very moment.
 
-Owns the tokens that were minted and may not have arrived, for a minute and in memory only. They
-are handed out once to every client but one: a gate in a process of its own, which signs each of
-its requests, gets the same tokens again, however often a network swallows the answer. It sends
-once whatever it gets twice.
+Serves the grants that hold a poll: those are cancelled when their client leaves. Owns the tokens
+that were minted and may not have arrived, for a minute and in memory only. They are handed out once
+to every client but one: a gate in a process of its own, which signs each of its requests, gets the
+same tokens again, however often a network swallows the answer. It sends once whatever it gets
+twice.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
-from signoff.oauth.approval_tokens import Minted
 from signoff.oauth.clients import Client
+
+T = TypeVar("T")
 
 _KEPT_S: Final = 60.0
 
 
-class HandingOut:
+class HandingOut(Generic[T]):
     """The exchanges that are under way, and what came of those that just were."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._exchanges: dict[tuple[str, str], asyncio.Task[Minted]] = {}
-        self._kept: dict[tuple[str, str], tuple[float, Minted]] = {}
+        self._exchanges: dict[tuple[str, str], asyncio.Task[T]] = {}
+        self._kept: dict[tuple[str, str], tuple[float, T]] = {}
 
-    def kept(self, client: Client, auth_req_id: str) -> Minted | None:
+    def kept(self, client: Client, auth_req_id: str) -> T | None:
         """Return tokens that may not have arrived when they were handed out."""
         key = (client.id, auth_req_id)
         found = self._kept.get(key) if _is_far(client) else self._kept.pop(key, None)
@@ -42,9 +44,7 @@ class HandingOut:
         await asyncio.wait({exchange})
         return True
 
-    async def once(
-        self, client: Client, auth_req_id: str, exchange: Coroutine[Any, Any, Minted]
-    ) -> Minted:
+    async def once(self, client: Client, auth_req_id: str, exchange: Coroutine[Any, Any, T]) -> T:
         """Exchange the yes in a task of its own: a poll that is cancelled does not tear it apart.
 
         The tokens of a cancelled poll are kept for the next one of the same client. Two polls of a
@@ -64,13 +64,13 @@ class HandingOut:
             task.add_done_callback(lambda done: self._keep(key, done))
             raise
 
-    def _over(self, client: Client, key: tuple[str, str], done: "asyncio.Task[Minted]") -> None:
+    def _over(self, client: Client, key: tuple[str, str], done: "asyncio.Task[T]") -> None:
         if self._exchanges.get(key) is done:
             del self._exchanges[key]
         if _is_far(client):
             self._keep(key, done)
 
-    def _keep(self, key: tuple[str, str], done: "asyncio.Task[Minted]") -> None:
+    def _keep(self, key: tuple[str, str], done: "asyncio.Task[T]") -> None:
         now = self._monotonic()
         self._kept = {key: kept for key, kept in self._kept.items() if kept[0] > now}
         if not done.cancelled() and done.exception() is None:
