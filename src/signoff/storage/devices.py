@@ -24,10 +24,13 @@ _OPEN_A_CLIENT: Final = 100
 _SLOWER_S: Final = 5
 REDEEM_WITHIN: Final = timedelta(seconds=600)
 
+# What is due has been ended right before.
 OPEN_COUNTS: Final = """
-SELECT count(*) AS n, count(*) FILTER (WHERE network = :network) AS of_network,
-       count(*) FILTER (WHERE network = :network AND client_id = :client_id) AS of_client
-FROM device_codes WHERE status = 'pending' AND expires_at > :now
+SELECT (SELECT count(*) FROM device_codes WHERE status = 'pending') AS n,
+       (SELECT count(*) FROM device_codes
+        WHERE status = 'pending' AND network = :network) AS of_network,
+       (SELECT count(*) FROM device_codes
+        WHERE status = 'pending' AND network = :network AND client_id = :client_id) AS of_client
 """
 TAKEN: Final = "SELECT 1 FROM device_codes WHERE user_code = :user_code AND status = 'pending'"
 ADD: Final = """
@@ -96,7 +99,7 @@ class SqliteDevices:
             tx.execute(FORGET, {"before": to_us(tx.now - LIFE - REDEEM_WITHIN - _KEEP)})
             tx.execute(END_DUE, {"now": tx.now_us})
             whose = {"client_id": device.client_id, "network": network}
-            counts = tx.one(OPEN_COUNTS, {**whose, "now": tx.now_us})
+            counts = tx.one(OPEN_COUNTS, whose)
             if counts is None or counts["of_client"] >= _OPEN_A_CLIENT:
                 return None
             # No network takes more than it leaves: whoever comes next finds room.

@@ -131,11 +131,11 @@ class SqliteHosts:
         pace = TokenPace(per_hour=60 * self._a_minute, burst=self._a_minute)
 
         def job(tx: Tx) -> Recorded | TooSoon:
-            tx.execute(FORGET, {"before": to_us(tx.now - _UNUSED_FOR)})
             paces.forget(tx, "registering")
             due = paces.due(tx, "registering", network, pace=pace)
             if isinstance(due, TooSoon):
-                return due
+                return due  # first of all: a flood costs one look
+            tx.execute(FORGET, {"before": to_us(tx.now - _UNUSED_FOR)})
             lately = tx.one(LATELY, {"since": to_us(tx.now - _A_MINUTE)})
             if lately is None or lately["n"] >= self._a_minute * _NETWORKS:
                 return TooSoon(retry_after_s=60)
@@ -221,30 +221,16 @@ class SqliteHosts:
     async def document(self, client_id: str) -> KeptDocument | None:
         """Return a document as it was last read."""
         row = await self._database.fetch_one(FIND_DOCUMENT, {"id": client_id})
-        if row is None:
-            return None
-        return KeptDocument(
-            document=Document(
-                client_id=row["client_id"],
-                name=row["name"],
-                redirect_uris=tuple(json.loads(row["redirect_uris"])),
-                grant_types=frozenset(row["grant_types"].split()),
-                jwks=row["jwks"],
-                dpop_bound=bool(row["dpop_bound"]),
-            ),
-            first_seen_at=from_us(row["first_seen_at"]),
-            fresh_until=from_us(row["fresh_until"]),
-            disabled=bool(row["disabled"]),
-        )
+        return None if row is None else _kept(row)
 
     async def keep(self, document: Document, *, fresh_for: timedelta) -> bool:
         """Keep a document that was just read; False when too many were new in the last minute."""
-        before = await self.document(document.client_id)
-        changed = before is None or before.document != document
 
         def job(tx: Tx) -> bool:
             tx.execute(FORGET_DOCUMENTS, {"before": to_us(tx.now - _UNUSED_FOR)})
-            if tx.one(FIND_DOCUMENT, {"id": document.client_id}) is None:
+            row = tx.one(FIND_DOCUMENT, {"id": document.client_id})
+            before = None if row is None else _kept(row).document
+            if before is None:
                 lately = tx.one(NEW_DOCUMENTS, {"since": to_us(tx.now - _A_MINUTE)})
                 if lately is None or lately["n"] >= self._a_minute:
                     return False
@@ -259,7 +245,7 @@ class SqliteHosts:
                 "fresh_until": to_us(tx.now + fresh_for),
             }
             tx.execute(KEEP_DOCUMENT, params)
-            if changed:
+            if before != document:
                 facts = AuditEvent(
                     event="client.document_read",
                     subject=document.client_id,
@@ -273,6 +259,22 @@ class SqliteHosts:
 
     def _at(self, client_id: str) -> dict[str, object]:
         return {"id": client_id, "now": to_us(self._database.now())}
+
+
+def _kept(row: Row) -> KeptDocument:
+    return KeptDocument(
+        document=Document(
+            client_id=row["client_id"],
+            name=row["name"],
+            redirect_uris=tuple(json.loads(row["redirect_uris"])),
+            grant_types=frozenset(row["grant_types"].split()),
+            jwks=row["jwks"],
+            dpop_bound=bool(row["dpop_bound"]),
+        ),
+        first_seen_at=from_us(row["first_seen_at"]),
+        fresh_until=from_us(row["fresh_until"]),
+        disabled=bool(row["disabled"]),
+    )
 
 
 def _params(
