@@ -174,5 +174,5 @@ class Life(RuleBasedStateMachine):
         assert (self.call.finished_at is None) == (self.call.state in OPEN)
 
 
-Life.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Life.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
 TestLife = Life.TestCase

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from as_parts import BANK, PAYMENT
@@ -115,7 +115,7 @@ async def test_no_error_body_carries_anything_that_was_sent(
         answer = await house.http.post(path, content=encoded(form, media_type), headers=raw)
         check(answer, (form, media_type, headers))
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40)
     @given(FORMS, TYPES, HEADERS)
     def every(form: dict[str, str], media_type: str, headers: dict[str, str]) -> None:
         asyncio.run_coroutine_threadsafe(send(form, media_type, headers), loop).result(30)
@@ -156,7 +156,7 @@ async def test_no_registration_error_carries_anything_that_was_sent(
         answer = await house.http.request(method, path, content=content, headers=sent)
         check(answer, asked)
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=80)
     @given(REGISTRATIONS)
     def every(body: Any) -> None:
         asyncio.run_coroutine_threadsafe(send(body), loop).result(30)

@@ -327,7 +327,7 @@ anything: st.SearchStrategy[object] = st.one_of(
 
 
 @given(keywords, keywords, keywords)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_a_spec_says_the_input_schema_is_valid_and_closed_or_the_operation_is_skipped(
     body: dict[str, Json], a: dict[str, Json], b: dict[str, Json]
 ) -> None:
