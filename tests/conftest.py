@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
-
 # How long an example takes says nothing but how busy the machine is.
 settings.register_profile("signoff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("signoff")

@@ -1,4 +1,7 @@
-"""Every refusal of the backchannel endpoint: its status, its code, its words, and their order."""
+"""Every refusal of the backchannel endpoint: its status, its code, its words, and their order.
+
+One table, held against the sources at the end, and so one long file.
+"""
 
 import ast
 import json
