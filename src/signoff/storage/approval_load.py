@@ -3,7 +3,6 @@
 Owns the one statement that measures it, inside the transaction that opens the request.
 """
 
-import json
 from datetime import timedelta
 from typing import Final
 
@@ -13,24 +12,22 @@ from signoff.storage.sqlite import Tx
 
 _MINUTE: Final = timedelta(minutes=1)
 
-# Everything a new request is measured by, a row for each who may decide it. `kind` says whose
-# requests count together: the gate's calls, or those of all other clients.
+# Everything a new request is measured by, for one of those who may decide it. What counts together
+# are the gate's calls, which name no client here, or the requests of all other clients. The rows
+# are few: those that wait, and those of the last minute, each bounded by the caps.
 LOAD_OF: Final = """
-SELECT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = who.value) AS off,
-       client.pending AS of_client, together.pending AS together, pair.pending AS of_pair,
-       (SELECT count(*) FROM
-          (SELECT 1 FROM approval_eligible AS e
-           WHERE e.user_id = who.value AND e.opened_at > :since
-             AND (e.client_id IS NULL) = (:kind = 'calls') LIMIT :prompts)) AS prompts,
-       (SELECT count(*) FROM
-          (SELECT 1 FROM approval_eligible AS e
-           WHERE e.user_id = who.value AND e.opened_at > :since
-             AND e.client_id = :client_id LIMIT :prompts)) AS prompts_of_pair
-FROM json_each(:eligible) AS who
-LEFT JOIN pending_counts AS client ON client.kind = 'client' AND client.id = :client_id
-LEFT JOIN pending_counts AS together ON together.kind = :kind AND together.id = who.value
-LEFT JOIN pending_counts AS pair
-  ON pair.kind = 'pair' AND pair.id = :client_id || ' ' || who.value
+SELECT EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :client_id) AS client_off,
+       EXISTS (SELECT 1 FROM disabled WHERE disabled.id = :user_id) AS off,
+       (SELECT pending FROM pending_counts AS c WHERE c.client_id = :client_id) AS of_client,
+       sum(waiting AND (client_id IS NULL) = :is_call) AS together,
+       sum(waiting AND client_id = :client_id) AS of_pair,
+       sum(opened_at > :since AND (client_id IS NULL) = :is_call) AS prompts,
+       sum(opened_at > :since AND client_id = :client_id) AS prompts_of_pair
+FROM (SELECT waiting, opened_at, client_id FROM approval_eligible
+      WHERE user_id = :user_id AND waiting = 1
+      UNION ALL
+      SELECT waiting, opened_at, client_id FROM approval_eligible
+      WHERE user_id = :user_id AND waiting = 0 AND opened_at > :since)
 """
 
 
@@ -38,26 +35,35 @@ def refusal(tx: Tx, opening: Opening) -> NotOpened | None:
     """Return why the request may not be opened now, or None when it may."""
     caps = opening.caps
     params = {
-        "eligible": json.dumps(opening.eligible),
         "client_id": opening.client_id,
-        "kind": "calls" if opening.call_id is not None else "user",
+        "is_call": opening.call_id is not None,
         "since": to_us(tx.now - _MINUTE),
-        "prompts": caps.prompts_per_minute,
     }
-    active = [row for row in tx.all(LOAD_OF, params) if not row["off"]]
+    loads = [
+        load
+        for user_id in opening.eligible
+        if (load := tx.one(LOAD_OF, {**params, "user_id": user_id})) is not None
+    ]
+    if any(load["client_off"] for load in loads):
+        return NotOpened(why="client_off")
+    active = [load for load in loads if not load["off"]]
     if not active:
         return NotOpened(why="nobody")
-    for row in active:
-        waiting = (
-            (row["of_client"], caps.per_client),
-            (row["together"], caps.per_user),
-            (row["of_pair"], caps.per_client_and_user),
-        )
-        if any((pending or 0) >= most for pending, most in waiting):
+    for load in active:
+        if _reaches(
+            (load["of_client"], caps.per_client),
+            (load["together"], caps.per_user),
+            (load["of_pair"], caps.per_client_and_user),
+        ):
             return NotOpened(why="too_many")
-        if (
-            row["prompts"] >= caps.prompts_per_minute
-            or row["prompts_of_pair"] >= caps.prompts_of_client
+        if _reaches(
+            (load["prompts"], caps.prompts_per_minute),
+            (load["prompts_of_pair"], caps.prompts_of_client),
         ):
             return NotOpened(why="too_often")
     return None
+
+
+def _reaches(*counts: tuple[int | None, int]) -> bool:
+    """Tell whether a count has reached its cap; of nothing, a sum is None."""
+    return any((count or 0) >= most for count, most in counts)

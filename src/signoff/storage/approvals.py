@@ -275,14 +275,14 @@ class SqliteApprovals:
     def _open(
         self, tx: Tx, opening: Opening, details: bytes, address: bytes | None
     ) -> Opened | NotOpened:
-        if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
-            return NotOpened(why="client_off")
         by = acting(tool_call_of(opening.authorization_details))
         caller = {"acting_client": by.client_id, "acting_sub": by.sub}
-        if opening.call_id is not None and tx.one(rows.MAY_NOT_ACT, caller) is not None:
-            return NotOpened(why="caller_off")
         standing = None
         if opening.call_id is not None:
+            if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
+                return NotOpened(why="client_off")
+            if tx.one(rows.MAY_NOT_ACT, caller) is not None:
+                return NotOpened(why="caller_off")
             params = {"client_id": opening.client_id, "call_id": opening.call_id}
             standing = tx.one(rows.OF_CALL, params)
         if standing is not None:

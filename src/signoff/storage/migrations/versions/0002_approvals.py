@@ -52,11 +52,11 @@ TABLES = (
     """,
     "CREATE INDEX approvals_pending ON approvals (expires_at) WHERE status = 'pending'",
     "CREATE INDEX approvals_approved ON approvals (redeem_by) WHERE status = 'approved'",
-    "CREATE INDEX approvals_by_client ON approvals (client_id) WHERE status = 'pending'",
     "CREATE UNIQUE INDEX approvals_jti ON approvals (token_jti) WHERE token_jti IS NOT NULL",
     "CREATE INDEX approvals_age ON approvals (opened_at)",
-    # Who may see and decide; ordered for the inbox. `waiting` is 1 while the approval is pending.
-    # `client_id` is there when the request is another application's, and no call of the gate.
+    # Who may see and decide; ordered for the inbox, and so that what waits for somebody lies
+    # together. `waiting` is 1 while the approval is pending. `client_id` is there when the request
+    # is another application's, and no call of the gate.
     """
     CREATE TABLE approval_eligible (
       user_id TEXT NOT NULL,
@@ -64,11 +64,10 @@ TABLES = (
       approval_id TEXT NOT NULL REFERENCES approvals (id) ON DELETE CASCADE,
       waiting INTEGER NOT NULL CHECK (waiting IN (0, 1)),
       client_id TEXT,
-      PRIMARY KEY (user_id, opened_at, approval_id)
+      PRIMARY KEY (user_id, waiting, opened_at, approval_id)
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE UNIQUE INDEX approval_eligible_of ON approval_eligible (approval_id, user_id)",
-    "CREATE INDEX approval_eligible_waiting ON approval_eligible (user_id) WHERE waiting = 1",
     # A JSON list made by hand: under trusted_schema=OFF, SQLite before 3.42 lets no view use JSON.
     r"""
     CREATE VIEW approval_cards AS

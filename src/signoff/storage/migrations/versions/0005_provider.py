@@ -71,84 +71,39 @@ TABLES = (
     """,
 )
 
-# How many approvals wait: of a client, of a user by the gate's calls, of a user by all other
-# clients together, and of a user by one of those. Counted as they come and go, so that a cap costs
-# one look-up and not a walk over all that wait.
-KINDS = (
-    ("calls", "user_id", "client_id IS NULL"),
-    ("user", "user_id", "client_id IS NOT NULL"),
-    ("pair", "client_id || ' ' || user_id", "client_id IS NOT NULL"),
-)
+# How many approvals of a client wait, counted as they come and go: there may be thousands. What
+# waits for a person is few by its caps, and read when it is needed.
 COUNTS = (
     """
     CREATE TABLE pending_counts (
-      kind TEXT NOT NULL CHECK (kind IN ('client', 'calls', 'user', 'pair')),
-      id TEXT NOT NULL,
-      pending INTEGER NOT NULL CHECK (pending >= 0),
-      PRIMARY KEY (kind, id)
+      client_id TEXT PRIMARY KEY,
+      pending INTEGER NOT NULL CHECK (pending >= 0)
     ) STRICT, WITHOUT ROWID
     """,
     """
-    CREATE TRIGGER pending_client_opened AFTER INSERT ON approvals WHEN NEW.status = 'pending'
+    CREATE TRIGGER pending_opened AFTER INSERT ON approvals WHEN NEW.status = 'pending'
     BEGIN
-      INSERT INTO pending_counts (kind, id, pending) VALUES ('client', NEW.client_id, 1)
-      ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
+      INSERT INTO pending_counts (client_id, pending) VALUES (NEW.client_id, 1)
+      ON CONFLICT (client_id) DO UPDATE SET pending = pending + 1;
     END
     """,
     """
-    CREATE TRIGGER pending_client_ended AFTER UPDATE OF status ON approvals
+    CREATE TRIGGER pending_ended AFTER UPDATE OF status ON approvals
     WHEN OLD.status = 'pending' AND NEW.status <> 'pending'
     BEGIN
-      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'client' AND id = NEW.client_id;
+      UPDATE pending_counts SET pending = pending - 1 WHERE client_id = NEW.client_id;
     END
     """,
     """
-    CREATE TRIGGER pending_client_forgotten AFTER DELETE ON approvals WHEN OLD.status = 'pending'
+    CREATE TRIGGER pending_forgotten AFTER DELETE ON approvals WHEN OLD.status = 'pending'
     BEGIN
-      UPDATE pending_counts SET pending = pending - 1 WHERE kind = 'client' AND id = OLD.client_id;
+      UPDATE pending_counts SET pending = pending - 1 WHERE client_id = OLD.client_id;
     END
     """,
 )
-
-
-def counted(kind: str, key: str, when: str) -> tuple[str, ...]:
-    """Return the triggers that count the rows of `approval_eligible` of one kind."""
-
-    def of(row: str, expression: str) -> str:
-        names = expression.replace("client_id", f"{row}.client_id")
-        return names.replace("user_id", f"{row}.user_id")
-
-    less = "UPDATE pending_counts SET pending = pending - 1 WHERE kind = "
-    return (
-        f"""
-        CREATE TRIGGER pending_{kind}_asked AFTER INSERT ON approval_eligible
-        WHEN NEW.waiting = 1 AND {of("NEW", when)}
-        BEGIN
-          INSERT INTO pending_counts (kind, id, pending) VALUES ('{kind}', {of("NEW", key)}, 1)
-          ON CONFLICT (kind, id) DO UPDATE SET pending = pending + 1;
-        END
-        """,  # noqa: S608 — constants of this file
-        f"""
-        CREATE TRIGGER pending_{kind}_free AFTER UPDATE OF waiting ON approval_eligible
-        WHEN OLD.waiting = 1 AND NEW.waiting = 0 AND {of("OLD", when)}
-        BEGIN
-          {less}'{kind}' AND id = {of("OLD", key)};
-        END
-        """,
-        f"""
-        CREATE TRIGGER pending_{kind}_forgotten AFTER DELETE ON approval_eligible
-        WHEN OLD.waiting = 1 AND {of("OLD", when)}
-        BEGIN
-          {less}'{kind}' AND id = {of("OLD", key)};
-        END
-        """,
-    )
 
 
 def upgrade() -> None:
     """Change the tables."""
     for statement in (*TABLES, *COUNTS):
         op.execute(statement)
-    for kind in KINDS:
-        for statement in counted(*kind):
-            op.execute(statement)
