@@ -110,8 +110,7 @@ class Tx:
 
     def one(self, sql: str, params: Params | None = None) -> Row | None:
         """Return the first row, or None. Also for `... RETURNING`: None means the guard held."""
-        rows = self._connection.execute(sql, dict(params or {})).fetchall()
-        return rows[0] if rows else None
+        return next(iter(self.all(sql, params)), None)
 
     def all(self, sql: str, params: Params | None = None) -> list[Row]:
         """Return every row."""
@@ -279,8 +278,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        row = connection.execute(LOAD_CLOCK).fetchone()
-        if row is not None:
+        if (row := connection.execute(LOAD_CLOCK).fetchone()) is not None:
             self._clock.raise_to(from_us(int(row["value"])))
         return connection
 
@@ -290,6 +288,11 @@ class Database:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
+                before = 0
+                # While what is ready adds to the batch: two threads at work slow each other down.
+                while before < len(self._queue) < _BATCH:
+                    before = len(self._queue)
+                    await asyncio.sleep(0)
                 jobs = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
                 outcomes, changes = await loop.run_in_executor(self._thread, self._commit, jobs)
                 for job, outcome in zip(jobs, outcomes, strict=True):
