@@ -18,7 +18,8 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAu
 from pydantic import AnyUrl
 
 from assistants import Era
-from harness import Person, Server, free_port
+from harness import Person, Server
+from ports import free_port
 from visits import read_to_the_end
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from harness import House, Launch, Server, bank_process, catalogue, free_port
+from harness import House, Launch, Server, bank_process, catalogue
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 

@@ -8,7 +8,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -21,6 +20,7 @@ import httpx2
 import yaml
 from playwright.async_api import BrowserContext, Error, Page
 
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.canonical import Json
 from signoff.client.session import CallOutcome, call_tool
@@ -30,13 +30,6 @@ ROOT: Final = Path(__file__).parents[1]
 SIGNOFF: Final = (sys.executable, "-m", "signoff")
 _START_S: Final = 30.0
 _CARD: Final = re.compile(r"/approvals/(apr_[\w-]+)")
-
-
-def free_port() -> int:
-    """Return a port nobody listens on now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(holds: Callable[[], Awaitable[Any]], *, within_s: float = 20.0) -> Any:

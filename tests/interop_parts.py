@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 
 import nodejs
 from as_parts import BANK, Provider, running_provider
-from harness import free_port
+from ports import free_port
 from signoff.approvals.request import Status
 from signoff.approvals.service import Limits
 from signoff.oauth.clients import CIBA, Issued

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from e2e_parts import launching
-from harness import Bank, Launch, Server, bank_process, catalogue, free_port
+from harness import Bank, Launch, Server, bank_process, catalogue
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 BANK = "https://bank.example/api"

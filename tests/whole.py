@@ -4,9 +4,8 @@ Only the upstream is ours; it answers with what it was sent, credentials include
 """
 
 import json
-import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from typing import Any, cast
 import yaml
 
 from gate_house import Bank
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.app.compose import Options, Server, running
 from signoff.app.http import listening
@@ -23,18 +23,6 @@ from signoff.settings import Settings
 
 BANK_TOKEN = "canary-bank-4f9c2d7e6a"
 PIN = "canary-pin-83617"
-
-
-def free_port() -> int:
-    """Return a port that is free on both loopback addresses."""
-    while True:
-        with closing(socket.create_server(("127.0.0.1", 0))) as first:
-            port = int(first.getsockname()[1])
-            try:
-                socket.create_server(("::1", port), family=socket.AF_INET6).close()
-            except OSError:
-                continue
-            return port
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness import free_port
+from ports import free_port
 from signoff.app.http import listening, serving
 from signoff.app.wire import BoundedHttp
 from signoff.origin import App, Receive, Scope, Send

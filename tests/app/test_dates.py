@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from harness import free_port
+from ports import free_port
 from signoff.app.http import listening, serving
 from signoff.app.wire import BoundedHttp
 

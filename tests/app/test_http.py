@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from harness import free_port
+from ports import free_port
 from signoff.app.errors import CannotRunError
 from signoff.app.http import listening
 

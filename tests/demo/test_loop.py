@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from harness import free_port
+from ports import free_port
 from signoff.app.address import at_port
 from signoff.app.compose import Options, Server, running
 from signoff.app.http import listening

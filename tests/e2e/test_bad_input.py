@@ -12,7 +12,8 @@ import pytest_asyncio
 import yaml
 
 from e2e_parts import launching
-from harness import ROOT, Launch, Server, catalogue, free_port
+from harness import ROOT, Launch, Server, catalogue
+from ports import free_port
 
 WRONG = """\
 signoff: 1

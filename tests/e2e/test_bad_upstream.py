@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from e2e_parts import launching
-from harness import Server, free_port, until
+from harness import Server, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.client.session import CallOutcome
 

@@ -11,7 +11,8 @@ import httpx2
 import pytest_asyncio
 from playwright.async_api import Page
 
-from harness import Launch, Person, Server, SignIn, catalogue, free_port
+from harness import Launch, Person, Server, SignIn, catalogue
+from ports import free_port
 
 PAGE = b"<!doctype html><title>A host in a browser</title><h1>A host in a browser</h1>"
 # What a host does, step by step; each is a function of what the step before it gave.

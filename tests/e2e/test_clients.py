@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from assistants import Era, Said, inspector, over_http, over_stdio, text
-from harness import House, StartBank, catalogue, free_port, transfer, until
+from harness import House, StartBank, catalogue, transfer, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 

@@ -16,16 +16,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from harness import (
-    Bank,
-    Launch,
-    Server,
-    StartBank,
-    catalogue,
-    free_port,
-    transfer,
-    until,
-)
+from harness import Bank, Launch, Server, StartBank, catalogue, transfer, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.client.session import ClientError
 

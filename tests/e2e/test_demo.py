@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, SIGNOFF, Bank, Server, free_port, until
+from harness import ROOT, SIGNOFF, Bank, Server, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 

@@ -11,18 +11,8 @@ import httpx2
 from mcp import Client
 
 from assistants import over_http, over_stdio, stdio_arguments, text
-from harness import (
-    ROOT,
-    Bank,
-    House,
-    Launch,
-    Server,
-    StartBank,
-    catalogue,
-    free_port,
-    transfer,
-    until,
-)
+from harness import ROOT, Bank, House, Launch, Server, StartBank, catalogue, transfer, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.desk.lock import owner_pid
 

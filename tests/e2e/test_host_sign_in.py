@@ -16,16 +16,8 @@ from pydantic import AnyUrl
 from assistants import Era, text
 from desk_host import Host, status
 from e2e_parts import launching
-from harness import (
-    ROOT,
-    House,
-    SignIn,
-    bank_process,
-    catalogue,
-    free_port,
-    transfer,
-    until,
-)
+from harness import ROOT, House, SignIn, bank_process, catalogue, transfer, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 

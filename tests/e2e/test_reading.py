@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from certificates import Authority
-from harness import Launch, Server, free_port, signoff
+from harness import Launch, Server, signoff
+from ports import free_port
 from signoff.client.session import ClientError, call_tool
 from wire import Wire, answer, listening
 

@@ -8,7 +8,8 @@ from contextlib import closing
 import httpx2
 import pytest
 
-from harness import House, Launch, Server, StartBank, catalogue, free_port, transfer, until
+from harness import House, Launch, Server, StartBank, catalogue, transfer, until
+from ports import free_port
 from scripted_person import ScriptedPerson
 from signoff.client.session import ClientError
 

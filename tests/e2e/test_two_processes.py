@@ -10,7 +10,8 @@ from mcp import MCPError
 
 from assistants import over_http, over_stdio, text
 from desk_host import Host, status
-from harness import Server, SignIn, free_port, transfer, until
+from harness import Server, SignIn, transfer, until
+from ports import free_port
 from two_processes import Split, split
 
 

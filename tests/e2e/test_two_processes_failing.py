@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from assistants import over_http, text
-from harness import Server, free_port, transfer, until
+from harness import Server, transfer, until
+from ports import free_port
 from signoff.client.session import ClientError
 from two_processes import Split, gate_catalogue, made_key, registered, split
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx2
 
-from harness import Launch, bank_process, catalogue, free_port, transfer
+from harness import Launch, bank_process, catalogue, transfer
+from ports import free_port
 from scripted_person import ScriptedPerson
 
 

@@ -23,9 +23,10 @@ from starlette.routing import Route
 
 import nodejs
 from e2e_parts import launching, open_house
-from harness import House, free_port
+from harness import House
 from host_house import ConsentingPerson, registration
 from mcp_parts import READ, TOKEN, TOOLS, running, served
+from ports import free_port
 from signoff.origin import App, OriginGuard, Receive, Scope, Send
 
 SUITE: Final = "@modelcontextprotocol/conformance@0.2.0-alpha.12"

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from ports import free_port
 from signoff.app.http import listening, serving
 from signoff.app.wire import MAX_HEAD_BYTES, BoundedHttp
 from signoff.origin import Receive, Scope, Send
-from whole import Whole, free_port, whole
+from whole import Whole, whole
 
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 SECOND = b"GET /healthz HTTP/1.1\r\nHost: localhost:%d\r\n\r\n"
