@@ -205,6 +205,31 @@ async def test_any_other_answer_of_a_poll_decides_nothing(
     assert answer.retry_after_s == 7
 
 
+@pytest.mark.parametrize("seconds", ["31", "86400", "9" * 400])
+async def test_nobody_is_kept_waiting_for_longer_than_a_yes_lasts(
+    client: CibaClient, server: Server, seconds: str
+) -> None:
+    server.says(503)
+    server.headers = {"retry-after": seconds}
+    answer = await client.poll("r1")
+    assert isinstance(answer, ciba.Unavailable)
+    assert answer.retry_after_s == 30
+
+
+@pytest.mark.parametrize("page", [b"<h1>Sign in to this network</h1>", b"", b"[]", b'"yes"'])
+async def test_a_page_of_something_in_between_is_no_answer(
+    client: CibaClient, server: Server, page: bytes
+) -> None:
+    server.body = page
+    told = ciba.Unavailable(
+        reason="the authorization server http://localhost:8420 answers what none would"
+    )
+    assert await client.poll("r1") == told
+    assert await client.stands("token") == told
+    assert await client.withdraw("r1") == told
+    assert await client.report("r1", state="succeeded", at=NOW) == told
+
+
 @pytest.mark.parametrize("error", ["server_error", "", None, 5])
 async def test_an_unknown_error_of_a_poll_decides_nothing(
     client: CibaClient, server: Server, error: object

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gate_house import Bank, Build, House, authorized, stored
+from signoff.gate import runner
 from signoff.gate.call import Call, Event, Facts, State
 from signoff.gate.failpoints import Failpoint
 from signoff.gate.ports import Moved
@@ -23,16 +24,21 @@ class Clock(Protocol):
 class Introspecting:
     """What stands between the gate and introspection: says when it is asked, and may be away."""
 
-    def __init__(self, *, away: bool = False) -> None:
+    def __init__(self, *, away: bool = False, status: int = 503, page: bytes = b"") -> None:
         self.away, self.asked = away, 0
+        self.status, self.page = status, page
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].endswith("/introspect"):
                 self.asked += 1
                 if self.away:
-                    await send({"type": "http.response.start", "status": 503, "headers": []})
-                    await send({"type": "http.response.body", "body": b""})
+                    await send({
+                        "type": "http.response.start",
+                        "status": self.status,
+                        "headers": [],
+                    })
+                    await send({"type": "http.response.body", "body": self.page})
                     return
             await app(scope, receive, send)
 
@@ -119,6 +125,66 @@ async def test_where_nobody_can_be_asked_in_time_the_yes_lapses(
         clock.turn(120)
         assert (await home.ended(call)).state is State.LAPSED
     assert bank.heads == []
+
+
+class Late:
+    """Introspection whose first answer is on its way until it may come; the token is looked up."""
+
+    def __init__(self) -> None:
+        self.looked, self.may_come = asyncio.Event(), asyncio.Event()
+
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            async def late(message: Message) -> None:
+                if not self.looked.is_set() and message["type"] == "http.response.start":
+                    self.looked.set()
+                    await self.may_come.wait()
+                await send(message)
+
+            await app(scope, receive, late if scope["path"].endswith("/introspect") else send)
+
+        return served
+
+
+async def test_the_answer_to_an_earlier_question_sends_nothing(
+    build: Build, bank: Bank, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked up before the token was taken back, and comes when it is asked about again."""
+    monkeypatch.setattr(runner, "_STANDS_WITHIN_S", 0.05)
+    call, late, connected = await authorized(build), Late(), asyncio.Semaphore(0)
+
+    def reach(failpoint: Failpoint) -> None:
+        if failpoint == "after_connect":
+            connected.release()
+
+    async with build(wrap=late, reach=reach) as home:
+        await connected.acquire()
+        await late.looked.wait()
+        await home.until(call, lambda current: current.state is State.AUTHORIZED)
+        await taken_back(database, call)
+        await connected.acquire()
+        late.may_come.set()
+        ended = await home.ended(call)
+        assert (ended.state, ended.note) == (State.REFUSED, "the approval was taken back")
+    assert bank.heads == []
+
+
+@pytest.mark.parametrize(
+    "page", [b"<h1>Maintenance</h1>", b"", b"[]", b"{}", b'{"active": "true"}', b'{"active": null}']
+)
+async def test_a_page_of_something_in_between_does_not_end_the_yes(
+    build: Build, bank: Bank, page: bytes
+) -> None:
+    introspecting = Introspecting(away=True, status=200, page=page)
+    async with build(wrap=introspecting) as home:
+        call = await home.pay()
+        await home.decide(call)
+        await home.until(call, lambda current: current.state is State.CLAIMED)
+        await home.until(call, lambda current: current.state is State.AUTHORIZED)
+        assert bank.heads == []
+        introspecting.away = False
+        assert (await home.ended(call)).state is State.SUCCEEDED
+    assert len(bank.heads) == 1
 
 
 async def test_a_call_that_is_claimed_ends_with_its_client_too(home: House) -> None:

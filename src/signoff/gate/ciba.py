@@ -4,7 +4,6 @@ Owns the requests of bc-authorize, of the token endpoint and of the gate's own t
 what their answers mean. Knows no call record and no storage; how a request travels is `wire`'s.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -216,13 +215,14 @@ class CibaClient:
         """Tell whether a token of ours was not taken back, and who is in it may act (RFC 7662)."""
         if (closed := self._no_longer()) is not None:
             return closed
-        key = f"stands {hashlib.sha256(token.encode()).hexdigest()}"
-        reply = await self._wire.post(INTROSPECT_PATH, {"token": token}, key=key)
+        # Never the answer to an earlier question: the token may have been taken back since.
+        reply = await self._wire.post(INTROSPECT_PATH, {"token": token}, key=None)
         if isinstance(reply, Unavailable):
             return reply
-        if reply.status != HTTPStatus.OK:
+        active = reply.members.get("active")
+        if reply.status != HTTPStatus.OK or not isinstance(active, bool):
             return self._wire.unavailable(reply)
-        return reply.members.get("active") is True
+        return active
 
     async def _tell(self, path: str, form: Mapping[str, str]) -> Heard | Refused | Unavailable:
         if (closed := self._no_longer()) is not None:

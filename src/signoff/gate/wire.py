@@ -17,6 +17,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
@@ -30,6 +31,7 @@ _KEPT_S: Final = 120.0  # as long as a yes may be fetched and its token lives
 _MAX_ANSWER: Final = 1_048_576
 _FORM: Final = "application/x-www-form-urlencoded"
 _IDLE_S: Final = 3.0  # less than the 5 s after which our server closes
+_LATEST_S: Final = 30.0  # whatever a page in between says: a yes ends within two minutes
 SKEW_S: Final = 10.0
 """By how much clocks may differ between two machines before it is said."""
 _logger = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Wire:
         self._urls: dict[str, httpx2.URL] = {}
         self._exchanges: dict[str, _Exchange] = {}
         self._held: set[str] = set()
+        self._alone = count()
         self.released = False
         self.trouble: str | None = None
         """Why the last exchange had no usable answer; None when it had one."""
@@ -115,13 +118,21 @@ class Wire:
         await self._transport.aclose()
 
     async def post(
-        self, path: str, form: Mapping[str, str], *, key: str, hold_s: int = 0, kept: bool = False
+        self,
+        path: str,
+        form: Mapping[str, str],
+        *,
+        key: str | None,
+        hold_s: int = 0,
+        kept: bool = False,
     ) -> Reply | Unavailable:
         """Post a form as the gate; `hold_s` is for how many seconds its answer may be held.
 
-        `key` names the exchange: two at once are one. `kept` is for an answer that is given once:
-        one that came too late waits two minutes for who asks again.
+        `key` names the exchange: two at once are one. None is one of its own, so that the answer is
+        never older than the question. `kept` is for an answer that is given once: one that came too
+        late waits two minutes for who asks again.
         """
+        key = key or f"alone {next(self._alone)}"
         headers = {"prefer": f"wait={hold_s}"} if hold_s else {}
         return await self._exchange(
             key, self._posted(path, form, headers, hold_s), deadline_s=hold_s + DEADLINE_S,
@@ -143,7 +154,7 @@ class Wire:
         self.trouble = reason
         return Unavailable(
             reason=reason,
-            retry_after_s=float(retry_after) if retry_after.isdecimal() else None,
+            retry_after_s=min(float(retry_after), _LATEST_S) if retry_after.isdecimal() else None,
         )
 
     def unknown_key(self) -> str:
@@ -179,7 +190,11 @@ class Wire:
         finally:
             await response.aclose()
         self._compare_clocks(response.headers.get("date"))
-        return Reply(status=response.status_code, headers=response.headers, members=_members(body))
+        members = _members(body)
+        if members is None and response.status_code == HTTPStatus.OK:
+            # A page of something in between, and not yet a word about what was asked.
+            raise _UnusableError("answers what none would")
+        return Reply(status=response.status_code, headers=response.headers, members=members or {})
 
     async def _exchange(
         self,
@@ -217,7 +232,7 @@ class Wire:
             return Unavailable(reason="the poll was released", retry_after_s=0)
         try:
             reply = exchange.result()
-        except (httpx2.HTTPError, _TooLargeError) as error:
+        except (httpx2.HTTPError, _UnusableError) as error:
             return self._none(_why(error))
         self.trouble = None
         return reply
@@ -285,8 +300,8 @@ def over_network(verify: ssl.SSLContext | None) -> httpx2.AsyncBaseTransport:
     )
 
 
-class _TooLargeError(Exception):
-    """The answer is longer than any of an authorization server."""
+class _UnusableError(Exception):
+    """The answer is none of an authorization server; the text says why."""
 
 
 async def _body(response: httpx2.Response) -> bytes:
@@ -299,16 +314,16 @@ async def _body(response: httpx2.Response) -> bytes:
             if len(body) > _MAX_ANSWER:
                 break
     if len(body) > _MAX_ANSWER:
-        raise _TooLargeError
+        raise _UnusableError("answers more than an authorization server would")
     return body
 
 
-def _members(body: bytes) -> Mapping[str, Json]:
+def _members(body: bytes) -> Mapping[str, Json] | None:
     try:
         value = parse(body)
     except JsonError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
 
 
 @cache
@@ -319,8 +334,8 @@ def _timeouts(hold_s: int) -> dict[str, Any]:
 
 def _why(error: Exception) -> str:
     """Return, for a person, why there was no answer; nothing that was sent stands in it."""
-    if isinstance(error, _TooLargeError):
-        return "answers more than an authorization server would"
+    if isinstance(error, _UnusableError):
+        return str(error)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
