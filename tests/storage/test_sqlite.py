@@ -193,6 +193,26 @@ async def test_more_writes_than_one_batch_are_all_answered(database: Database) -
 
 
 @pytest.mark.seed("T73")
+async def test_a_write_does_not_wait_for_a_trickle_of_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more in each turn of the loop would fill a batch, and each turn may take long."""
+    batches: list[int] = []
+    commit = database._commit  # pyright: ignore[reportPrivateUsage]
+
+    def counted(jobs: Any) -> Any:
+        batches.append(len(jobs))
+        return commit(jobs)
+
+    monkeypatch.setattr(database, "_commit", counted)
+    writes: list[asyncio.Task[None]] = []
+    while not batches:
+        writes.append(asyncio.create_task(database.write(lambda _: None)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+    assert batches[0] < 20
+
+
 async def test_a_stop_does_what_is_queued_and_refuses_what_comes_later(tmp_path: Path) -> None:
     database = Database(tmp_path / "signoff.db")
     async with database.running():
