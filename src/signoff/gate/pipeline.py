@@ -6,7 +6,7 @@ its own calls. The decision itself is a person's, at the authorization server; t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final, assert_never, cast
 
@@ -308,22 +308,13 @@ class Gate:
                 )
             case Ask():
                 # A call that is stored is asked about, also when its client left meanwhile.
-                asking = self._ask(caller, info, tool, arguments, said=said, again=again)
-                return await self._uncut.run(asking, name=f"ask {tool.name}")
+                ask = self._asker.ask(caller, info, tool, arguments, said=said, again=again)
+                return await self._uncut.run(self._begun(ask), name=f"ask {tool.name}")
             case _:
                 assert_never(verdict)
 
-    async def _ask(
-        self,
-        caller: Caller,
-        info: ClientInfo,
-        tool: ToolSpec,
-        arguments: Mapping[str, Json],
-        *,
-        said: str | None,
-        again: bool,
-    ) -> Answer:
-        answer = await self._asker.ask(caller, info, tool, arguments, said=said, again=again)
+    async def _begun(self, ask: Awaitable[Answer]) -> Answer:
+        answer = await ask
         if isinstance(answer, Waiting) and not answer.attached:
             self._runner.start(answer.call.id)
         return answer

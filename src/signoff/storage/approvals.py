@@ -279,13 +279,13 @@ class SqliteApprovals:
         caller = {"acting_client": by.client_id, "acting_sub": by.sub}
         standing = None
         if opening.call_id is not None:
-            if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
-                return NotOpened(why="client_off")
             if tx.one(rows.MAY_NOT_ACT, caller) is not None:
                 return NotOpened(why="caller_off")
             params = {"client_id": opening.client_id, "call_id": opening.call_id}
             standing = tx.one(rows.OF_CALL, params)
         if standing is not None:
+            if tx.one(rows.IS_DISABLED, {"id": opening.client_id}) is not None:
+                return NotOpened(why="client_off")
             approval = rows.end_if_due(tx, self._read(standing))
             if approval.digest != opening.digest or approval.scope != opening.scope:
                 return NotOpened(why="conflict")
