@@ -1,7 +1,7 @@
 """A gate in a process of its own, with a key, and what it hears of the authorization server."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from as_parts import ISSUER, Monotonic, Provider, running_provider, tool_call
+from memory_keys import MemoryKeys
 from signoff.canonical import Json
 from signoff.gate import ciba
 from signoff.gate.ciba import CibaClient
@@ -19,25 +20,8 @@ from signoff.oauth.clients import CIBA
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 from signoff.tokens.client_keys import ClientKeys
-from signoff.tokens.keyring import StoredKey
 
 EDGE = "https://mcp.example/mcp"
-
-
-class MemoryKeys:
-    """Keys in memory."""
-
-    def __init__(self) -> None:
-        self.stored: list[StoredKey] = []
-
-    async def load(self) -> Sequence[StoredKey]:
-        return list(self.stored)
-
-    async def add(self, key: StoredKey) -> None:
-        self.stored.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.stored = [key for key in self.stored if key.kid != kid]
 
 
 class Recording(httpx2.AsyncBaseTransport):

@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -363,3 +364,19 @@ async def host_house(
             draining=draining,
             routes=[(one.path, set(one.methods or ())) for one in routes if isinstance(one, Route)],
         )
+
+
+@pytest.fixture
+async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
+    async with host_house(database, sealer) as running:
+        yield running
+
+
+@pytest.fixture
+async def client_id(house: HostHouse) -> str:
+    return (await house.register())["client_id"]
+
+
+@pytest.fixture
+async def alice(house: HostHouse) -> Person:
+    return await house.person()

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from memory_keys import MemoryKeys
 from signoff.resource import (
     MemorySingleUse,
     ResourceVerifier,
 )
-from signoff.tokens.keyring import Keyring, StoredKey
+from signoff.tokens.keyring import Keyring
 
 ISSUER, BANK = "https://as.example", "https://bank.example/api"
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
@@ -20,25 +21,9 @@ WANTED: dict[str, Any] = {
 }
 
 
-class Drawer:
-    """A key store that keeps nothing longer than a test."""
-
-    def __init__(self) -> None:
-        self.keys: list[StoredKey] = []
-
-    async def load(self) -> list[StoredKey]:
-        return list(self.keys)
-
-    async def add(self, key: StoredKey) -> None:
-        self.keys.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.keys = [key for key in self.keys if key.kid != kid]
-
-
 @pytest.fixture
 async def keyring() -> Keyring:
-    keyring = Keyring(Drawer(), now=lambda: NOW)
+    keyring = Keyring(MemoryKeys(), now=lambda: NOW)
     await keyring.maintain()
     return keyring
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any, cast
 import httpx2
 import pytest
 
+from memory_keys import MemoryKeys
 from signoff.canonical import Json, sha256_hex
 from signoff.demo.bank import AUDIENCE, BankSettings
-from signoff.tokens.keyring import Keyring, StoredKey
+from signoff.tokens.keyring import Keyring
 
 ISSUER = "http://localhost:8420"
 ORDER: dict[str, Any] = {
@@ -26,26 +27,10 @@ BODY = json.dumps(ORDER).encode()
 Read = Callable[[str], list[tuple[Any, ...]]]
 
 
-class KeptInMemory:
-    """A key store for one test."""
-
-    def __init__(self) -> None:
-        self.keys: list[StoredKey] = []
-
-    async def load(self) -> Sequence[StoredKey]:
-        return tuple(self.keys)
-
-    async def add(self, key: StoredKey) -> None:
-        self.keys.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.keys = [key for key in self.keys if key.kid != kid]
-
-
 @pytest.fixture
 async def keyring() -> Keyring:
     # The bank reads the wall clock, so these tokens are minted by it too.
-    ring = Keyring(KeptInMemory(), now=lambda: datetime.now(UTC))
+    ring = Keyring(MemoryKeys(), now=lambda: datetime.now(UTC))
     await ring.maintain()
     return ring
 
@@ -249,7 +234,7 @@ async def test_no_token_moves_no_money(send: Any, read_books: Read, token: str |
 
 
 async def test_a_strangers_signature_is_refused(send: Any, read_books: Read) -> None:
-    stranger = Keyring(KeptInMemory(), now=lambda: datetime.now(UTC))
+    stranger = Keyring(MemoryKeys(), now=lambda: datetime.now(UTC))
     await stranger.maintain()
 
     assert (await send(stranger.mint_access_token(claims_of()))).status_code == 401

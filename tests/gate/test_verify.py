@@ -7,34 +7,19 @@ from typing import cast
 import pytest
 
 from gate_parts import ALICE, INFO, ISSUER, NOW, PAY, catalogue, new_call
+from memory_keys import MemoryKeys
 from signoff.approvals.details import details_digest, token_details
 from signoff.canonical import Json
 from signoff.gate.call import Call
 from signoff.gate.opening import Asking, build_details
 from signoff.gate.verify import TokensRefusedError, Verifier, Warrant
 from signoff.sealed import Sealer
-from signoff.tokens.keyring import Keyring, StoredKey
+from signoff.tokens.keyring import Keyring
 from signoff.upstream.headers import References
 from signoff.upstream.request import freeze
 
 CLIENT = "signoff-gate"
 Claims = dict[str, Json]
-
-
-class Keys:
-    """Keeps keys in memory."""
-
-    def __init__(self) -> None:
-        self.stored: list[StoredKey] = []
-
-    async def load(self) -> list[StoredKey]:
-        return list(self.stored)
-
-    async def add(self, key: StoredKey) -> None:
-        self.stored.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.stored = [key for key in self.stored if key.kid != kid]
 
 
 class Desk:
@@ -82,7 +67,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(sealer: Sealer, tmp_path: Path) -> Desk:
-    keyring = Keyring(Keys(), now=lambda: NOW)
+    keyring = Keyring(MemoryKeys(), now=lambda: NOW)
     await keyring.maintain()
     served = catalogue()
     references = References(sealer, environment={}, root=tmp_path)
@@ -244,7 +229,7 @@ async def test_an_id_token_of_another_access_token_is_refused(desk: Desk) -> Non
 
 
 async def test_another_issuers_keys_are_refused(desk: Desk) -> None:
-    stranger = Keyring(Keys(), now=lambda: NOW)
+    stranger = Keyring(MemoryKeys(), now=lambda: NOW)
     await stranger.maintain()
     desk.keyring, ours = stranger, desk.keyring
     desk.verifier = Verifier(issuer=ISSUER, client_id=CLIENT, keys=ours)

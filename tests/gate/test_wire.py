@@ -17,33 +17,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from memory_keys import MemoryKeys
 from signoff.gate import ciba
 from signoff.gate.ciba import CibaClient
 from signoff.gate.credentials import SigningKeys
 from signoff.gate.wire import Reply, Unavailable, Wire, over_network
 from signoff.tokens.client_keys import ClientKey, ClientKeys
-from signoff.tokens.keyring import StoredKey
 from signoff.tokens.keys import KeySet
 from signoff.tokens.verify import verify_client_assertion
 
 ISSUER = "https://sidecar.example"
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-
-
-class MemoryKeys:
-    """Keys in memory."""
-
-    def __init__(self) -> None:
-        self.stored: list[StoredKey] = []
-
-    async def load(self) -> Sequence[StoredKey]:
-        return list(self.stored)
-
-    async def add(self, key: StoredKey) -> None:
-        self.stored.append(key)
-
-    async def remove(self, kid: str) -> None:
-        self.stored = [key for key in self.stored if key.kid != kid]
 
 
 async def made(count: int = 1) -> ClientKeys:

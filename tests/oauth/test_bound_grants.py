@@ -1,7 +1,6 @@
 """Tokens of hosts bound to a key (RFC 9449): codes, refresh tokens and devices, and who may not."""
 
 import re
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx2
@@ -15,28 +14,14 @@ from host_house import (
     RESOURCE,
     VERIFIER,
     HostHouse,
-    host_house,
     query,
     registration,
     returned,
 )
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 from signoff.tokens.verify import unverified_claims
 
 TOKEN_URL = f"{ISSUER}/oauth2/token"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
-
-
-@pytest.fixture
-async def client_id(house: HostHouse) -> str:
-    return (await house.register())["client_id"]
 
 
 @pytest.fixture

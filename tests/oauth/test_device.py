@@ -37,11 +37,6 @@ async def client_id(house: HostHouse) -> str:
     return (await house.register(grant_types=[DEVICE_CODE, "refresh_token"]))["client_id"]
 
 
-@pytest.fixture
-async def alice(house: HostHouse) -> Person:
-    return await house.person()
-
-
 async def opened(house: HostHouse, client_id: str, **changed: Any) -> dict[str, Any]:
     """Ask as a device does."""
     form = {"client_id": client_id, "scope": "mcp", "resource": RESOURCE, **changed}

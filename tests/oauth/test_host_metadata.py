@@ -1,7 +1,5 @@
 """What hosts discover: true in every field, at every address, with a path and without."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -14,12 +12,6 @@ from signoff.storage.sqlite import Database
 
 CIBA = "urn:openid:params:grant-type:ciba"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def test_hosts_are_told_what_they_need(house: HostHouse) -> None:

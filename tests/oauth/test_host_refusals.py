@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ import httpx2
 import pytest
 
 from as_parts import ISSUER, refused
-from host_house import CALLBACK, HostHouse, host_house, query, registration, returned
+from host_house import CALLBACK, HostHouse, query, registration, returned
 from signoff.oauth import register
 from signoff.oauth.clients import CIBA
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 
 METADATA, REDIRECT = "invalid_client_metadata", "invalid_redirect_uri"
 PLACE = "https://tools.example/cb"
@@ -151,12 +148,6 @@ ASKED: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"scope": "openid"}, "invalid_scope", "the scope must contain mcp"),
 ]
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def managed(house: HostHouse) -> tuple[str, dict[str, str]]:

@@ -1,25 +1,17 @@
 """When a client or a host last acted, as the operator is told: a client in use never looks idle."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import httpx2
-import pytest
 
 from as_parts import BANK, Provider, basic, running_provider
 from conftest import TurnedClock
-from host_house import CALLBACK, HostHouse, host_house
+from host_house import CALLBACK, HostHouse
 from signoff.oauth.clients import CIBA
 from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
 ASKED = {"scope": "openid", "login_hint": "alice", "resource": BANK}
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def test_a_client_that_only_asks_people_is_used_when_it_asks(

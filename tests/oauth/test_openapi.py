@@ -1,10 +1,7 @@
 """The server's own OpenAPI document: every endpoint stands in it, and nothing else."""
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any, cast
-
-import pytest
 
 from as_parts import ISSUER
 from host_house import HostHouse, host_house
@@ -19,12 +16,6 @@ PAGES = (
     *("/", "/approvals", "/applications", "/login", "/logout", "/static", "/device"),
     "/oauth2/authorize/decision",
 )
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def document(house: HostHouse) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ import httpx2
 import pytest
 
 from as_parts import GATE_SECRET, ISSUER, basic, refused
-from host_house import RESOURCE, HostHouse, host_house
+from host_house import RESOURCE, HostHouse
 from signoff.oauth import revocation
 from signoff.oauth.clients import CIBA, DEVICE_CODE
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
 
 GATE = httpx2.BasicAuth("signoff-gate", GATE_SECRET)
 NOW = "2026-11-22T14:00:00+00:00"
@@ -123,12 +120,6 @@ NAMES = [
     f"{number}-{one.path.rsplit('/', 1)[1]}-{one.by}-{one.code}"
     for number, one in enumerate(REFUSALS)
 ]
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def _proof(house: HostHouse, by: str) -> tuple[dict[str, Any], httpx2.BasicAuth | None]:

@@ -16,22 +16,6 @@ from signoff.storage.sqlite import Database
 FORM = "application/x-www-form-urlencoded"
 
 
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
-
-
-@pytest.fixture
-async def client_id(house: HostHouse) -> str:
-    return (await house.register())["client_id"]
-
-
-@pytest.fixture
-async def alice(house: HostHouse) -> Person:
-    return await house.person()
-
-
 async def post(
     house: HostHouse, body: str | bytes, *, kind: str | None = FORM, asked: str = "", **more: Any
 ) -> httpx2.Response:

@@ -1,27 +1,13 @@
 """Refresh tokens: each works once, and a second use ends everything."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from as_parts import refused
 from conftest import TurnedClock
-from host_house import RESOURCE, HostHouse, host_house
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
-
-
-@pytest.fixture
-async def client_id(house: HostHouse) -> str:
-    return (await house.register())["client_id"]
+from host_house import RESOURCE, HostHouse
 
 
 async def test_a_refresh_gives_new_tokens_of_the_same_consent(

@@ -1,7 +1,6 @@
 """Dynamic registration and its management: what a stranger can claim, and what never."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx2
@@ -14,12 +13,6 @@ from signoff.sealed import Sealer
 from signoff.storage.sqlite import Database
 
 CIBA = "urn:openid:params:grant-type:ciba"
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 def manage(host: dict[str, Any]) -> tuple[str, dict[str, str]]:

@@ -1,22 +1,11 @@
 """Who is told of a request that does not hold, and by whom: strangers get no redirector from us."""
 
-from collections.abc import AsyncGenerator
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from as_parts import ISSUER
-from host_house import HostHouse, host_house, query
-from signoff.sealed import Sealer
-from signoff.storage.sqlite import Database
+from host_house import HostHouse, query
 
 PLACE = "https://tools.example/cb"
-
-
-@pytest.fixture
-async def house(database: Database, sealer: Sealer) -> AsyncGenerator[HostHouse, None]:
-    async with host_house(database, sealer) as running:
-        yield running
 
 
 async def test_a_host_that_the_operator_made_is_told_at_its_distant_address(

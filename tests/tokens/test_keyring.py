@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from resource_parts import Drawer
+from memory_keys import MemoryKeys
 from signoff.tokens.keyring import Keyring
 from signoff.tokens.keys import KeySet, TokenError
 from signoff.tokens.verify import AuditHead, verify_head
@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
 
 async def test_an_audit_head_is_signed_and_read_back() -> None:
-    keyring = Keyring(Drawer(), now=lambda: NOW)
+    keyring = Keyring(MemoryKeys(), now=lambda: NOW)
     await keyring.maintain()
     token = keyring.sign_head(seq=7, head=b"\x01" * 32, at=NOW)
     assert verify_head(token, keys=keyring.public) == AuditHead(seq=7, head=b"\x01" * 32)
@@ -22,7 +22,7 @@ async def test_an_audit_head_is_signed_and_read_back() -> None:
 
 
 async def test_a_keyring_without_a_key_that_may_sign_signs_nothing() -> None:
-    keyring = Keyring(Drawer(), now=lambda: NOW)
+    keyring = Keyring(MemoryKeys(), now=lambda: NOW)
     with pytest.raises(TokenError):
         keyring.mint_access_token({})
     await keyring.rotate()
@@ -32,11 +32,11 @@ async def test_a_keyring_without_a_key_that_may_sign_signs_nothing() -> None:
 
 async def test_the_last_key_is_never_removed() -> None:
     times = [NOW]
-    drawer = Drawer()
-    keyring = Keyring(drawer, now=lambda: times[0])
+    kept = MemoryKeys()
+    keyring = Keyring(kept, now=lambda: times[0])
     await keyring.maintain()
     for _ in range(10):
         times[0] += timedelta(days=400)
         await keyring.maintain()
         assert keyring.public.as_json()["keys"]
-        assert len(drawer.keys) <= 2
+        assert len(kept.stored) <= 2
